@@ -1,0 +1,309 @@
+"""Claude Code's stream-json: the only file that reads or writes it.
+
+One line of its stdout becomes one ``Said``; what is not understood passes through as Frame. A turn ends with a result
+that names the prompt's uuid *and*, where the CLI has them, a terminal lifecycle frame; ``subtype:"success"`` alone is
+no success.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ccbridged.model.effects import Json
+
+BARRIER = "ccbridged-start"
+"""The callback id of the UserPromptSubmit hook that no prompt passes before the host has answered."""
+BARRIER_TIMEOUT = 86_400
+INITIALIZE = "ccbridged-initialize"
+SCRUB = ["CLAUDECODE", "CLAUDE_CODE_RESUME_INTERRUPTED_TURN"]
+"""Variables that would make Claude Code start turns by itself or take itself for nested."""
+FLAGS = [
+    *("-p", "--verbose", "--input-format", "stream-json", "--output-format", "stream-json"),
+    *("--include-partial-messages", "--permission-prompt-tool", "stdio"),
+]
+TRANSCRIPT_TAIL = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The answer to ``initialize``. ``barrier``: no prompt starts before the host has said so."""
+
+    version: str
+    barrier: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StartAsked:
+    """A prompt is about to start and waits for the host's word."""
+
+    request_id: str
+    transcript: str
+
+
+@dataclass(frozen=True, slots=True)
+class PermissionAsked:
+    request_id: str
+    tool: str
+    input: Json
+    suggestions: tuple[Json, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PermissionWithdrawn:
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The reply to a control request of ours; ``error`` "" when it succeeded."""
+
+    request_id: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lifecycle:
+    """``state``: queued started completed cancelled discarded refused."""
+
+    uuid: str
+    state: str
+
+    @property
+    def terminal(self) -> bool:
+        return self.state in ("completed", "cancelled", "discarded", "refused")
+
+
+@dataclass(frozen=True, slots=True)
+class TurnEnded:
+    """A result. ``state``: succeeded, failed, or cancelled when the turn was aborted. ``uuids``: whose turn it was."""
+
+    uuids: tuple[str, ...]
+    state: str
+    text: str
+    error: str
+    session_id: str
+    cost_usd: float
+    usage: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Any other frame, a sign of life. ``began``: (id, tool) of the calls that it opens; ``ended``: ids of those that
+    it closes."""
+
+    type: str
+    session_id: str
+    began: tuple[tuple[str, str], ...] = ()
+    ended: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """A line that is no stream-json."""
+
+    line: str
+
+
+Said = Ready | StartAsked | PermissionAsked | PermissionWithdrawn | Answered | Lifecycle | TurnEnded | Frame | Noise
+
+
+def argv(program: Sequence[str], args: Sequence[str], session_id: str, *, resume: bool) -> list[str]:
+    """The command line of one life. ``--resume=ID`` in one word: a separate value could be taken for a flag."""
+    session = [f"--resume={session_id}"] if resume else ["--session-id", session_id]
+    return [*program, *FLAGS, *session, *args]
+
+
+def initialize() -> str:
+    hook = {"hookCallbackIds": [BARRIER], "timeout": BARRIER_TIMEOUT, "onFailure": "block"}
+    return _request(INITIALIZE, {"subtype": "initialize", "hooks": {"UserPromptSubmit": [hook]}})
+
+
+def prompt(uuid: str, text: str) -> str:
+    """A prompt taken literally (``client_composed``): "/" and "@" in it are text, not commands."""
+    content = [{"type": "text", "text": text}]
+    message = {"role": "user", "content": content}
+    return json.dumps({"type": "user", "uuid": uuid, "client_composed": True, "message": message})
+
+
+def let_start(request_id: str) -> str:
+    return _answer(request_id, {})
+
+
+def block_start(request_id: str, reason: str) -> str:
+    return _answer(request_id, {"decision": "block", "reason": reason})
+
+
+def interrupt(request_id: str) -> str:
+    """Stop the running turn; a prompt that has not started yet is taken out as well."""
+    return _request(request_id, {"subtype": "interrupt", "cancel_queued": True})
+
+
+def ping(request_id: str) -> str:
+    """The cheapest question that Claude Code answers even while busy."""
+    return _request(request_id, {"subtype": "get_binary_version"})
+
+
+def end_session() -> str:
+    """Abort the running turn, discard what waits, account for both, and exit."""
+    return _request("ccbridged-end", {"subtype": "end_session"})
+
+
+def allow(request_id: str, given: Json, rules: Sequence[Json] = ()) -> str:
+    """``given``: the tool's input. ``rules``: taken for the rest of this session, never written to the workspace."""
+    verdict: Json = {"behavior": "allow", "updatedInput": given}
+    if rules:
+        verdict["updatedPermissions"] = [{**rule, "destination": "session"} for rule in rules]
+    return _answer(request_id, verdict)
+
+
+def deny(request_id: str, reason: str) -> str:
+    return _answer(request_id, {"behavior": "deny", "message": reason})
+
+
+def _request(request_id: str, body: Json) -> str:
+    return json.dumps({"type": "control_request", "request_id": request_id, "request": body})
+
+
+def _answer(request_id: str, body: Json) -> str:
+    response = {"subtype": "success", "request_id": request_id, "response": body}
+    return json.dumps({"type": "control_response", "response": response})
+
+
+def read_line(line: str) -> Said:
+    """What one line of stdout says."""
+    try:
+        frame = json.loads(line)
+    except (ValueError, RecursionError):
+        return Noise(line)
+    match frame:
+        case {"type": "control_request", "request_id": str(request_id), "request": dict(request)}:
+            return _read_request(request_id, request)
+        case {"type": "control_response", "response": {"request_id": str(request_id)}}:
+            return _read_response(request_id, frame["response"])
+        case {"type": "control_cancel_request", "request_id": str(request_id)}:
+            return PermissionWithdrawn(request_id)
+        case {"type": "command_lifecycle", "command_uuid": str(uuid), "state": str(state)}:
+            return Lifecycle(uuid, state)
+        case {"type": "result"}:
+            return _read_result(frame)
+        case {"type": str(kind)}:
+            return _read_frame(kind, frame)
+        case _:
+            return Noise(line)
+
+
+def as_ascii(line: str) -> str:
+    """The same JSON, in ASCII."""
+    return line if line.isascii() else json.dumps(json.loads(line), separators=(",", ":"))
+
+
+def _read_request(request_id: str, request: Json) -> Said:
+    match request:
+        case {"subtype": "hook_callback", "callback_id": callback, "input": dict(given)} if callback == BARRIER:
+            return StartAsked(request_id, _text(given.get("transcript_path")))
+        case {"subtype": "can_use_tool", "tool_name": str(tool), "input": dict(given)}:
+            rules = request.get("permission_suggestions")
+            kept = tuple(rule for rule in rules if isinstance(rule, dict)) if isinstance(rules, list) else ()
+            return PermissionAsked(request_id, tool, given, kept)
+        case _:
+            return Frame(f"control_request/{_text(request.get('subtype'))}", "")
+
+
+def _read_response(request_id: str, rest: Json) -> Said:
+    body = rest.get("response")
+    if request_id == INITIALIZE and rest.get("subtype") == "success" and isinstance(body, dict):
+        barrier = body.get("hooks_applied") is True and body.get("hook_on_failure_supported") is True
+        return Ready(_text(body.get("claude_code_version")), barrier)
+    return Answered(request_id, "" if rest.get("subtype") == "success" else _text(rest.get("error")) or "refused")
+
+
+def _read_result(frame: Json) -> TurnEnded:
+    uuids = frame.get("user_message_uuids")
+    cost, usage = frame.get("total_cost_usd"), frame.get("usage")
+    state, error = _outcome(frame)
+    return TurnEnded(
+        tuple(map(str, uuids)) if isinstance(uuids, list) else (),
+        state,
+        _text(frame.get("result")),
+        error,
+        _text(frame.get("session_id")),
+        float(cost) if isinstance(cost, (int, float)) else 0.0,
+        usage if isinstance(usage, dict) else {},
+    )
+
+
+def _outcome(frame: Json) -> tuple[str, str]:
+    reason = _text(frame.get("terminal_reason"))
+    if reason.startswith("aborted"):
+        return "cancelled", "interrupted"
+    if frame.get("subtype") == "success" and frame.get("is_error") is False and reason == "completed":
+        return "succeeded", ""
+    errors = frame.get("errors")
+    told = [str(error) for error in errors] if isinstance(errors, list) else []
+    if not reason and not told and frame.get("num_turns") == 0:
+        told = [_text(frame.get("result")) or "Claude Code did not run the prompt: a hook blocked it"]
+    return "failed", "; ".join(told) or _text(frame.get("result")) or reason or _text(frame.get("subtype"))
+
+
+def _read_frame(kind: str, frame: Json) -> Frame:
+    began: list[tuple[str, str]] = []
+    ended: list[str] = []
+    message = frame.get("message")
+    content = message.get("content") if isinstance(message, dict) else None
+    for block in content if isinstance(content, list) else ():
+        match block:
+            case {"type": "tool_use", "id": str(id_), "name": str(name)}:
+                began.append((id_, name))
+            case {"type": "tool_result", "tool_use_id": str(id_)}:
+                ended.append(id_)
+    return Frame(kind, _text(frame.get("session_id")), tuple(began), tuple(ended))
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What a session's file proves after a death. ``resumable``: it has a user row. ``finished``: the text of the
+    answer, when the prompt asked about was followed by an assistant row that ended its turn; else None."""
+
+    resumable: bool
+    finished: str | None
+
+
+def read_transcript(text: str, uuid: str, error: str = "") -> Transcript:
+    """Rows of JSON; a torn or foreign line is passed over, as Claude Code itself does. Only the end of a long file is
+    seen: then its user rows may be earlier. ``error``: why there is no file."""
+    resumable = not error and (not text or len(text) > TRANSCRIPT_TAIL // 2)
+    ours, finished = False, None
+    said: list[str] = []
+    for line in text.splitlines():
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        match row:
+            case {"type": "user", "message": {"content": content}, **rest}:
+                resumable = True
+                if not _is_tool_result(content):
+                    ours = rest.get("uuid") == uuid
+                    finished = finished if not ours else None
+            case {"message": {"role": "assistant", "content": list(content), **message}} if ours:
+                said += [_text(b.get("text")) for b in content if isinstance(b, dict) and b.get("type") == "text"]
+                if message.get("stop_reason") == "end_turn":
+                    finished = "\n".join(filter(None, said))
+            case _:
+                pass
+    return Transcript(resumable, finished)
+
+
+def session_unusable(complaint: str) -> bool:
+    """Whether what Claude Code said before it died means that this session id can be neither resumed nor made."""
+    return "No conversation found" in complaint or "is already in use" in complaint
+
+
+def _is_tool_result(content: object) -> bool:
+    return isinstance(content, list) and any(isinstance(b, dict) and b.get("type") == "tool_result" for b in content)

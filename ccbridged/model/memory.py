@@ -1,0 +1,62 @@
+"""When something happens, and what a conversation must find again after the daemon's death."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from typing import NamedTuple
+
+from ccbridged.model.approvals import Approval
+from ccbridged.model.effects import Json
+
+
+class Moment(NamedTuple):
+    """``now``: seconds of a clock that never jumps, for deadlines; ``wall``: seconds since 1970, for people and for
+    what is kept; ``entropy``: 128 fresh random bits, for the ids that an input needs."""
+
+    now: float
+    wall: float
+    entropy: int
+
+    def uuid(self, *parts: str) -> str:
+        """The same for the same moment and parts."""
+        digest = hashlib.sha256("\0".join((str(self.entropy), *parts)).encode()).hexdigest()
+        return f"{digest[:8]}-{digest[8:12]}-4{digest[13:16]}-8{digest[17:20]}-{digest[20:32]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """``phase`` of the program: none, looking (at the last session's file), starting, ready, asleep.
+
+    ``barrier``: it starts no prompt before it was told to. ``lifecycle``: it tells when a turn is truly over; then
+    ``settling`` is the uuid of an ended turn of which that is still to come. ``tools``: (id, name) of calls that run.
+    ``approvals``: permission questions that wait. ``spent``: US dollars, the last word on what this session has cost.
+    """
+
+    phase: str = "none"
+    life: int = 0
+    session_id: str = ""
+    transcript: str = ""
+    version: str = ""
+    barrier: bool = False
+    lifecycle: bool = False
+    settling: str = ""
+    tools: tuple[tuple[str, str], ...] = ()
+    approvals: tuple[Approval, ...] = ()
+    spent: float = 0.0
+
+    def body(self) -> Json:
+        return asdict(self)
+
+
+def remember(body: Json) -> Memory:
+    """The memory that ``Memory.body`` described, also after a journey through JSON; {} is a new one."""
+    plain = {name: value for name, value in body.items() if name in Memory.__slots__}
+    tools, approvals = plain.pop("tools", ()), plain.pop("approvals", ())
+    assert isinstance(tools, (list, tuple))
+    assert isinstance(approvals, (list, tuple))
+    return Memory(
+        tools=tuple((id_, name) for id_, name in tools),
+        approvals=tuple(Approval(**{**a, "suggestions": tuple(a["suggestions"])}) for a in approvals),
+        **plain,  # type: ignore[arg-type]
+    )

@@ -1,0 +1,235 @@
+"""The one prompt in flight: delivered, held at the barrier, let start, stopped, ended; and its permission questions.
+
+What must be durable and what Claude is told (a line, as ``str``) come back as one list, in order. A prompt is
+``running`` in the store before Claude is allowed to start it: that is what makes at most once true.
+"""
+
+from __future__ import annotations
+
+from ccbridged.model import claude
+from ccbridged.model.approvals import Approval, Desk
+from ccbridged.model.effects import Json, Save, SaveEvent
+from ccbridged.model.memory import Memory, Moment
+from ccbridged.model.requests import Outcome, Queue, Request
+
+INTERRUPT_GRACE = 10.0
+"""Seconds that an interrupted turn has to end before its process is ended."""
+MAX_ATTEMPTS = 10
+"""Deaths before the barrier after which a prompt is given up: it certainly did not run, and it never will."""
+MAX_APPROVALS = 32
+
+Step = Save | str
+
+
+class Turn:
+    """``patience``: seconds without any sign of progress after which a request is given up; 0: never."""
+
+    def __init__(self, instance: str, queue: Queue, desk: Desk, memory: Memory, patience: float) -> None:
+        self.instance = instance
+        self.queue = queue
+        self.desk = desk
+        self.patience = patience
+        self.settling = memory.settling
+        self.tools = dict(memory.tools)
+        self.approvals = memory.approvals
+        self.stop_at: float | None = None
+        self.since = 0.0
+        """When the present kind of waiting began, in wall time."""
+        self._progress_at = 0.0
+
+    def resume(self, at: Moment) -> None:
+        """The daemon is back: what was going on counts from now."""
+        self._progress_at = at.now
+        self.since = at.wall
+        if self.queue.current and self.queue.current.ending:
+            self.stop_at = at.now + INTERRUPT_GRACE
+
+    @property
+    def busy(self) -> bool:
+        return self.queue.current is not None
+
+    @property
+    def doing(self) -> str:
+        """What the running turn is at, in a person's words."""
+        if self.approvals:
+            return f"waiting for approval of {self.approvals[0].tool}"
+        if self.tools:
+            return f"running {next(reversed(self.tools.values()))}"
+        current = self.queue.current
+        return "" if current is None else "stopping" if current.ending else "working"
+
+    @property
+    def deadline(self) -> float | None:
+        times = [self.stop_at, self._stuck_at(), self.waiting_deadline]
+        current = self.queue.current
+        times += [current.expires] if current and not current.ending else []
+        times += [approval.expires for approval in self.approvals]
+        return min((at for at in times if at is not None), default=None)
+
+    @property
+    def waiting_deadline(self) -> float | None:
+        """Of those that have not been delivered: for them nobody need be there."""
+        return min((request.expires for request in self.queue.waiting if request.expires is not None), default=None)
+
+    def deliver(self, at: Moment, *, barrier: bool) -> list[Step]:
+        """Feed the next prompt if none is in flight. Without a barrier it may start as soon as Claude reads it."""
+        if self.busy or self.settling or not self.queue.waiting:
+            return []
+        attempt = at.uuid(self.instance, self.queue.waiting[0].id)
+        request, steps = self.queue.deliver(attempt, at.wall)
+        self._progress_at = at.now
+        self.since = at.wall
+        return [*steps, *([] if barrier else self.queue.run()), claude.prompt(attempt, request.prompt)]
+
+    def may_start(self, request_id: str) -> list[Step]:
+        """Claude asks at the barrier: yes for the prompt that was delivered, no for any other."""
+        current = self.queue.current
+        if current is None or current.state != "delivered" or current.ending:
+            reason = "it was cancelled" if current and current.ending else "ccbridged did not ask for it"
+            return [claude.block_start(request_id, reason)]
+        return [*self.queue.run(), claude.let_start(request_id)]
+
+    def progress(self, frame: claude.Frame, at: Moment) -> None:
+        """A sign of life; tools begin and end."""
+        before = self.doing
+        self._progress_at = at.now
+        self.tools |= dict(frame.began)
+        for id_ in frame.ended:
+            self.tools.pop(id_, None)
+        if self.doing != before:
+            self.since = at.wall
+
+    def stop(self, state: str, at: Moment) -> list[Step]:
+        """Interrupt the request in flight, which then ends as ``state``."""
+        if self.queue.current is None or self.queue.current.ending:
+            return []
+        self.stop_at = at.now + INTERRUPT_GRACE
+        self.since = at.wall
+        interrupt = claude.interrupt(f"interrupt-{at.uuid(self.instance)}")
+        return [*self.queue.ask_end(state), interrupt, *self.withdraw()]
+
+    def tick(self, at: Moment) -> list[Step]:
+        """Whatever has expired by now, but for ``stop_at``: then the process must be ended."""
+        steps: list[Step] = [*self.expire(at)]
+        current = self.queue.current
+        if current and not current.ending and (_due(current.expires, at.now) or _due(self._stuck_at(), at.now)):
+            steps += self.stop("timed_out", at)
+        for approval in [a for a in self.approvals if _due(a.expires, at.now)]:
+            denial = claude.deny(approval.request_id, "nobody answered in time")
+            steps += self.answer(approval, denial, "expired", at)
+        return steps
+
+    def expire(self, at: Moment) -> list[Save]:
+        """Of those that wait, whichever has waited too long."""
+        saves: list[Save] = []
+        for request in [r for r in self.queue.waiting if _due(r.expires, at.now)]:
+            error = f"not started within {request.timeout:g} s"
+            saves += self.queue.end(request.id, Outcome("timed_out", error=error), at.wall)
+        return saves
+
+    def permission(self, asked: claude.PermissionAsked, at: Moment) -> list[Step]:
+        """The policy answers, or a person must."""
+        verdict = self.desk.policy(asked.tool, asked.input)
+        if verdict == "allow":
+            return [claude.allow(asked.request_id, asked.input)]
+        if verdict == "deny":
+            return [claude.deny(asked.request_id, "denied by the policy of ccbridged")]
+        if len(self.approvals) >= MAX_APPROVALS:
+            return [claude.deny(asked.request_id, "too many questions wait for an answer already")]
+        request = self.queue.current.id if self.queue.current else ""
+        approval = self.desk.ask(asked, at.uuid(self.instance, asked.request_id)[:8], self.instance, request, at)
+        self.approvals = (*self.approvals, approval)
+        self.since = at.wall
+        return [self.desk.opened(approval)]
+
+    def answer(self, approval: Approval, line: str, verdict: str, at: Moment) -> list[Step]:
+        """An open question got its answer; ``line`` is what Claude is told."""
+        self.approvals = tuple(a for a in self.approvals if a.id != approval.id)
+        self._progress_at = at.now
+        self.since = at.wall
+        return [self.desk.closed(approval, verdict), line]
+
+    def withdraw(self, request_id: str = "") -> list[Save]:
+        """Claude no longer waits for an answer to this question; "": to any."""
+        gone = [a for a in self.approvals if request_id in ("", a.request_id)]
+        self.approvals = tuple(a for a in self.approvals if a not in gone)
+        return [self.desk.closed(approval, "withdrawn") for approval in gone]
+
+    def lifecycle(self, said: claude.Lifecycle, at: Moment) -> list[Save]:
+        """A turn is truly over; of one without a result, this is the only word."""
+        current = self.queue.current
+        if said.terminal and said.uuid == self.settling:
+            self.settling = ""
+        elif said.terminal and current is not None and said.uuid == current.attempt:
+            return self._ended_without_result(current, said.state, at)
+        return []
+
+    def ended(self, said: claude.TurnEnded, at: Moment, *, lifecycle: bool) -> list[Save]:
+        """The result of a turn. Of one that nobody asked for it is an event, and no more."""
+        current = self.queue.current
+        if current is None or current.attempt not in said.uuids:
+            return []
+        self.settling = current.attempt if lifecycle else ""
+        state, error = said.state, said.error
+        if current.ending and state != "succeeded":
+            state, error = current.ending, _WORDS[current.ending]
+        outcome = Outcome(state, said.text, error, said.session_id, said.cost_usd, said.usage)
+        return [*self.over(), *self.queue.end(current.id, outcome, at.wall)]
+
+    def died(self, at: Moment) -> list[Save]:
+        """The program is gone and all it said has been heard. One that was running stays so: the session's file may
+        know more."""
+        self.settling = ""
+        steps = self.over()
+        current = self.queue.current
+        if current is None:
+            return steps
+        if current.ending:
+            outcome = Outcome(current.ending, error=_WORDS[current.ending])
+            return [*steps, *self.queue.end(current.id, outcome, at.wall)]
+        if current.state == "delivered" and current.attempts >= MAX_ATTEMPTS:
+            error = f"it did not run: Claude Code died {current.attempts} times before it could start"
+            return [*steps, *self.queue.end(current.id, Outcome("failed", error=error), at.wall)]
+        return [*steps, *(self.queue.requeue() if current.state == "delivered" else [])]
+
+    def event(self, kind: str, body: str) -> SaveEvent:
+        """Of the request that runs, or of none."""
+        current = self.queue.current
+        return SaveEvent(self.instance, current.id if current and current.state == "running" else "", kind, body)
+
+    def over(self) -> list[Save]:
+        self.tools.clear()
+        self.stop_at = None
+        return self.withdraw()
+
+    def queued(self) -> list[Json]:
+        """What waits, for ``queue``."""
+        return [
+            {"id": r.id, "state": r.state, "position": n, "created": r.created, "prompt": r.prompt}
+            for n, r in enumerate(self.queue.waiting)
+        ]
+
+    def _ended_without_result(self, current: Request, how: str, at: Moment) -> list[Save]:
+        steps = self.over()
+        if current.ending:
+            outcome = Outcome(current.ending, error=_WORDS[current.ending])
+            return [*steps, *self.queue.end(current.id, outcome, at.wall)]
+        if current.state == "delivered" and how == "discarded":
+            return [*steps, *self.queue.requeue()]
+        state = {"refused": "failed", "completed": "uncertain"}.get(how, "cancelled")
+        error = f"Claude Code said {how!r} and gave no result"
+        return [*steps, *self.queue.end(current.id, Outcome(state, error=error), at.wall)]
+
+    def _stuck_at(self) -> float | None:
+        """A tool that runs and a person who thinks are no standstill."""
+        current = self.queue.current
+        if not self.patience or current is None or current.ending or self.tools or self.approvals:
+            return None
+        return self._progress_at + self.patience
+
+
+_WORDS = {"cancelled": "cancelled", "timed_out": "timed out; its turn was stopped"}
+
+
+def _due(at: float | None, now: float) -> bool:
+    return at is not None and now >= at
