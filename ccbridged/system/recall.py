@@ -1,0 +1,21 @@
+"""Everything that the store knows, as the model wants it at the start."""
+
+from __future__ import annotations
+
+from ccbridged.model.bridge import Known
+from ccbridged.model.requests import from_body
+from ccbridged.system.store import Store
+
+
+def known(store: Store, history: int) -> list[Known]:
+    """``history``: ended requests per instance whose ids are remembered."""
+    return [
+        Known(
+            body,
+            [from_body(kept.body, kept.prompt or "") for kept in store.open_requests(name)],
+            [(kept.id, str(kept.body["state"])) for kept in store.ended_requests(name, history)],
+            store.link(name),
+            store.held(name),
+        )
+        for name, body in store.instances()
+    ]

@@ -1,0 +1,27 @@
+"""Inputs and effects for the log: each on one line, without contents, which may be secret and are often long."""
+
+from __future__ import annotations
+
+from ccbridged.model.effects import (
+    Asked,
+    Effect,
+    Heard,
+    Input,
+    KeepEnv,
+    Reply,
+    ReplyStatus,
+)
+
+
+def shown(thing: Input | Effect) -> str:
+    match thing:
+        case Heard(name, chunk):
+            return f"Heard({name!r}, {len(chunk)} bytes)"
+        case Asked(client, uid, call):
+            subject = call.fields.get("name") or call.fields.get("id", "")
+            return f"Asked({client[:8]}, uid {uid}, {call.verb} {subject!r})"
+        case Reply(client) | ReplyStatus(client):
+            return f"{type(thing).__name__}({client[:8]})"
+        case KeepEnv(name):
+            return f"KeepEnv({name!r})"
+    return repr(thing)
