@@ -1,0 +1,1 @@
+"""ccbridgectl: what people type; ``ccbridgectl.client`` is for scripts. It imports nothing: every call pays for it."""
