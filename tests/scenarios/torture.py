@@ -82,6 +82,8 @@ class Torture:
         threads.append(threading.Thread(target=_follow, args=(follower, followed), daemon=True))
         for thread in threads:
             thread.start()
+        # A client that has once been served waits for a daemon that is away; one that has not says so and ends.
+        self.rig.until(lambda: followed, "the first event")
         self._chaos(seconds, kills)
         self._stop.set()
         for thread in threads[:-1]:

@@ -24,7 +24,8 @@ from ccbridged.protocol.link import Acked, Event, Link, LinkState, Message
 from ccbridged.protocol.messages import Alive, Exited, FromAgent, Output, Start, Started, ToAgent, decode, encode
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 15.0
+PATIENCE = 60.0
+"""Seconds: a mere guard, so that a test that fails ends. Nothing may depend on it."""
 T = TypeVar("T")
 
 

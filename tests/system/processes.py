@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp  # noqa: F401  For children of another uid, who can import nothing where Python is in root's home (pyenv).
 import os
 import pwd
 import signal
@@ -12,7 +13,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-PATIENCE = 10.0
+PATIENCE = 60.0
+"""Seconds: a mere guard, so that a test that fails ends. Nothing may depend on it."""
 
 
 def until(condition: Callable[[], object], seconds: float = PATIENCE) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from ccbridgectl import port
 from ccbridgectl.port import DaemonGone, Port
 from ccbridged.protocol import calls
 from ccbridged.protocol.errors import BridgeError
@@ -729,7 +730,14 @@ def test_a_full_control_fifo_is_said_to_be_so(daemon: Daemon, control: Path) -> 
     assert_serves(daemon)
 
 
-def test_a_long_silence_after_the_call_was_taken_is_no_fault(daemon: Daemon) -> None:
+def test_a_long_silence_after_the_call_was_taken_is_no_fault(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    knock = port._knock
+
+    def knock_and_be_taken(control: int, name: str) -> None:
+        knock(control, name)
+        until(lambda: not daemon.waiting_files)
+
+    monkeypatch.setattr(port, "_knock", knock_and_be_taken)
     with Child(lambda: b"".join(Port(str(daemon.directory), patience=0.05).call(b"think"))) as child:
         call = daemon.next_call()
         silence = time.monotonic() + 0.3
