@@ -12,7 +12,7 @@ from typing import NamedTuple
 from ccbridged.model.effects import CloseStream, Effect, Halt, Json, Launch, OpenStream, Remove, Spec
 from ccbridged.model.mail import Mail
 from ccbridged.protocol import link as links
-from ccbridged.protocol.errors import BridgeError
+from ccbridged.protocol.errors import EXIT_STATUS, BridgeError
 from ccbridged.protocol.messages import Alive
 
 CONNECT_WITHIN = 20.0
@@ -122,11 +122,15 @@ class Agency:
         self.facts = {**self.facts, **facts}
         return self._launched(error, now) if action == "launch" else self._over(action, error)
 
-    def exited(self, status: int, now: float) -> list[Step]:
-        """The agent's process is gone; that one which had connected is, its stream says."""
+    def exited(self, status: int, words: str, now: float) -> list[Step]:
+        """The agent's process is gone; that one which had connected is, its stream says. One that cannot work as things
+        are says why."""
+        if status == EXIT_STATUS["refused"] and self.phase in ("awaited", "lost") and not self.mail.link.up:
+            return self.refuse(BridgeError("refused", f"the agent refuses to work: {words}"))
         if self.phase != "awaited" or self.mail.link.up:
             return []
-        return self._lose(BridgeError("unavailable", f"the agent ended with status {status} before it connected"), now)
+        said = f"the agent ended with status {status} before it connected"
+        return self._lose(BridgeError("unavailable", f"{said}: {words}" if words else said), now)
 
     def up(self, digest: str, now: float) -> None:
         """The link works. A known agent that was there all the time is the one that it was; others say who they are."""
@@ -152,6 +156,7 @@ class Agency:
         if self.phase == "lost":
             return self.seek()
         if self.mail.link.up and self.told.get("pid"):
+            self.failures = 0
             self._turn("there")
             return []
         return self._lose(BridgeError("unavailable", f"the agent said nothing for {CONNECT_WITHIN:g} s"), now)
@@ -223,9 +228,10 @@ def fault_of(event: links.RolledBack | links.Incompatible | links.Violation, nam
             hint = f"the database is an old copy: put the newest back, or: ccbridgectl remove {name}"
             return BridgeError("refused", f"the database was rolled back: {reason}", hint)
         case links.Incompatible(theirs, ours):
-            fault = f"the agent speaks version {theirs} of the link, this daemon {ours}"
-            return BridgeError("refused", fault, f"ccbridgectl restart {name}")
+            older = "agent" if theirs < ours else "daemon"
+            fault = f"the agent speaks version {theirs} of the link, this daemon {ours}: the {older} must be upgraded"
+            other = "" if theirs < ours else "upgrade ccbridged, or take the agent that it brings: "
+            return BridgeError("refused", fault, f"{other}ccbridgectl restart {name}")
         case _:
-            return BridgeError(
-                "refused", f"the agent broke the protocol: {event.reason}", f"ccbridgectl restart {name}"
-            )
+            fault = f"the agent broke the protocol: {event.reason}"
+            return BridgeError("refused", fault, f"ccbridgectl restart {name}")

@@ -131,7 +131,7 @@ class Bridge:
                     del self.instances[of.name]
                 return effects
             case _:
-                return of.news(of.agency.exited(happened.status, at.now), at)
+                return of.news(of.agency.exited(happened.status, happened.words, at.now), at)
 
     def _tick(self, at: Moment) -> list[Effect]:
         effects: list[Effect] = []

@@ -10,8 +10,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from ccbridged.model.effects import Json
+from ccbridged.model.jsonline import decode
 
 BARRIER = "ccbridged-start"
 """The callback id of the UserPromptSubmit hook that no prompt passes before the host has answered."""
@@ -23,7 +25,8 @@ FLAGS = [
     *("-p", "--verbose", "--input-format", "stream-json", "--output-format", "stream-json"),
     *("--include-partial-messages", "--permission-prompt-tool", "stdio"),
 ]
-TRANSCRIPT_TAIL = 4 * 1024 * 1024
+MAX_COST = 1e9
+"""US dollars; a greater number is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +177,8 @@ def _answer(request_id: str, body: Json) -> str:
 def read_line(line: str) -> Said:
     """What one line of stdout says."""
     try:
-        frame = json.loads(line)
-    except (ValueError, RecursionError):
+        frame: Any = decode(line)
+    except ValueError:
         return Noise(line)
     match frame:
         case {"type": "control_request", "request_id": str(request_id), "request": dict(request)}:
@@ -192,11 +195,6 @@ def read_line(line: str) -> Said:
             return _read_frame(kind, frame)
         case _:
             return Noise(line)
-
-
-def as_ascii(line: str) -> str:
-    """The same JSON, in ASCII."""
-    return line if line.isascii() else json.dumps(json.loads(line), separators=(",", ":"))
 
 
 def _read_request(request_id: str, request: Json) -> Said:
@@ -229,7 +227,7 @@ def _read_result(frame: Json) -> TurnEnded:
         _text(frame.get("result")),
         error,
         _text(frame.get("session_id")),
-        float(cost) if isinstance(cost, (int, float)) else 0.0,
+        float(cost) if isinstance(cost, (int, float)) and 0 <= cost < MAX_COST else 0.0,
         usage if isinstance(usage, dict) else {},
     )
 
@@ -265,45 +263,6 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Transcript:
-    """What a session's file proves after a death. ``resumable``: it has a user row. ``finished``: the text of the
-    answer, when the prompt asked about was followed by an assistant row that ended its turn; else None."""
-
-    resumable: bool
-    finished: str | None
-
-
-def read_transcript(text: str, uuid: str, error: str = "") -> Transcript:
-    """Rows of JSON; a torn or foreign line is passed over, as Claude Code itself does. Only the end of a long file is
-    seen: then its user rows may be earlier. ``error``: why there is no file."""
-    resumable = not error and (not text or len(text) > TRANSCRIPT_TAIL // 2)
-    ours, finished = False, None
-    said: list[str] = []
-    for line in text.splitlines():
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        match row:
-            case {"type": "user", "message": {"content": content}, **rest}:
-                resumable = True
-                if not _is_tool_result(content):
-                    ours = rest.get("uuid") == uuid
-                    finished = finished if not ours else None
-            case {"message": {"role": "assistant", "content": list(content), **message}} if ours:
-                said += [_text(b.get("text")) for b in content if isinstance(b, dict) and b.get("type") == "text"]
-                if message.get("stop_reason") == "end_turn":
-                    finished = "\n".join(filter(None, said))
-            case _:
-                pass
-    return Transcript(resumable, finished)
-
-
 def session_unusable(complaint: str) -> bool:
     """Whether what Claude Code said before it died means that this session id can be neither resumed nor made."""
     return "No conversation found" in complaint or "is already in use" in complaint
-
-
-def _is_tool_result(content: object) -> bool:
-    return isinstance(content, list) and any(isinstance(b, dict) and b.get("type") == "tool_result" for b in content)

@@ -102,10 +102,14 @@ class RuntimeDone:
 
 @dataclass(frozen=True, slots=True)
 class AgentEnded:
-    """An agent process that this daemon started as its own child is gone. Its stream says the same, a little later."""
+    """An agent process that this daemon started as its own child is gone. Its stream says the same, before or after.
+
+    ``words``: its last, where ``status`` is a failure.
+    """
 
     name: str
     status: int
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ class Checkup:
         """The answer of ``health``. Instances that nobody wants to run are well as they are."""
         wanted = [instance for instance in instances if instance.wanted]
         verdicts: dict[str, Verdict] = {name: _read(value) for name, value in (self.probes or {}).items()}
-        verdicts["agent"] = _sum(_agent(instance) for instance in wanted)
+        verdicts["agent"] = _sum(_agent(instance, at) for instance in wanted)
         verdicts["program"] = _sum(self._program(instance) for instance in wanted)
         components: list[Json] = [
             {"name": name, "ok": verdicts[name][0], "detail": verdicts[name][1], "checked_at": at.wall}
@@ -50,12 +50,13 @@ class Checkup:
             return f"{name}: has not answered for {PATIENCE:g} s"
         if conversation.phase in ("ready", "asleep"):
             return ""
-        return f"{name}: {conversation.complaint or conversation.phase}"
+        return f"{name}: {conversation.lives.complaint or conversation.phase}"
 
 
-def _agent(instance: Instance) -> str:
+def _agent(instance: Instance, at: Moment) -> str:
     if instance.mail.link.up:
-        return ""
+        overdue = instance.mail.overdue(at.now)
+        return f"{instance.name}: {overdue}" if overdue else ""
     reason = instance.standing.reason
     return f"{instance.name}: {instance.state}" + (f", {reason}" if reason else "")
 

@@ -19,7 +19,7 @@ from ccbridged.model.requests import Outcome, Request
 from ccbridged.model.standing import Standing
 from ccbridged.protocol import link as links
 from ccbridged.protocol.errors import BridgeError, PeerError
-from ccbridged.protocol.messages import Alive, End, Feed, Quit, Start, Tail, decode
+from ccbridged.protocol.messages import Alive, End, Errors, Feed, Quit, Start, Tail, decode
 
 
 class Instance:
@@ -58,7 +58,6 @@ class Instance:
         """As it was when the last daemon ended; what that had begun is finished, and a living agent is looked for."""
         self._saved = kept
         self.agency.facts, self.agency.told = kept.facts, kept.agent
-        self.conversation.resume(at)
         if kept.ending == "everything":
             return self.remove(at)
         if kept.ending:
@@ -76,8 +75,7 @@ class Instance:
         self.wanted = True
         self.agency.container = container
         self.agency.failures = 0
-        self.conversation.hopeless = False
-        self.conversation.unborn = self.conversation.failures = 0
+        self.conversation.lives.forgive()
         return self._settled([] if self.agency.phase == "ending" else self._begin(at), at)
 
     def stop(self, at: Moment, *, container: bool, again: bool = False) -> list[Effect]:
@@ -173,7 +171,8 @@ class Instance:
             case links.PeerReset():
                 return [Say("warning", f"{self.name}: the agent has lost its journal; what it had is counted out")]
             case links.Fenced(reason):
-                return [Exit(75, f"another ccbridged works with this state directory: {reason}")]
+                told = "another ccbridged works with this state directory, or its database is an old copy"
+                return [Exit(75, f"{told}: {reason}; end the other one, or put the newest database back")]
             case _:
                 return self._follow(self.agency.refuse(agencies.fault_of(event, self.name)), at)
 
@@ -186,6 +185,9 @@ class Instance:
             case Alive():
                 self.agency.alive(message)
                 return self.mail.post(self._awake(at))
+            case Errors("", _, line):
+                told = Say("warning", f"{self.name}: {line}")
+                return [told, *self.mail.post(self.conversation.hear(message, at))]
             case None | Start() | Feed() | End() | Quit() | Tail():
                 return []
             case _:
@@ -228,7 +230,7 @@ class Instance:
         return [told, *self.standing.lose(error, at)]
 
     def _give_up(self, error: BridgeError, at: Moment) -> list[Effect]:
-        self.conversation.retry_at = None
+        self.conversation.lives.retry_at = None
         return self.standing.give_up(error, at)
 
     def _undo(self, error: BridgeError, at: Moment) -> list[Effect]:
@@ -268,6 +270,7 @@ class Instance:
     def _judge(self, at: Moment) -> list[Effect]:
         """What agent and program as they are now make of the instance."""
         agency, conversation, standing = self.agency, self.conversation, self.standing
+        lives = conversation.lives
         effects: list[Effect] = []
         if self.mail.flooded and agency.phase not in ("away", "ending"):
             refusal = BridgeError("refused", self.mail.flooded, f"ccbridgectl restart {self.name}")
@@ -277,15 +280,15 @@ class Instance:
             return effects
         if not conversation.reachable:
             effects += self.mail.post(conversation.reached(at))
-            if conversation.phase == "none" and conversation.retry_at is None:
+            if conversation.phase == "none" and lives.retry_at is None:
                 # An agent that is new says so at once, and then its program is started without this.
-                conversation.retry_at = at.now + ALIVE_WITHIN
+                lives.retry_at = at.now + ALIVE_WITHIN
         if conversation.phase in ("ready", "asleep"):
             standing.become("ready", at)
             standing.become("feed" if conversation.turn.busy else "rest", at)
-        elif conversation.hopeless or conversation.unborn >= agency.pace.patience:
-            gone = BridgeError("failed", conversation.complaint)
+        elif lives.hopeless or lives.unborn >= agency.pace.patience:
+            gone = BridgeError("failed", lives.complaint)
             effects += self._give_up(gone, at) if standing.state != "failed" else []
-        elif conversation.retry_at is not None and conversation.complaint and standing.state != "recovering":
-            effects += standing.lose(BridgeError("failed", conversation.complaint), at)
+        elif lives.retry_at is not None and lives.complaint and standing.state != "recovering":
+            effects += standing.lose(BridgeError("failed", lives.complaint), at)
         return effects

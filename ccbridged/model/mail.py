@@ -133,10 +133,17 @@ class Mail:
         late = self._late_at()
         if late is not None and now >= late:
             self._warned = self.link.oldest_unacked_since()
-            waited = f"for {self.warn_age:g} s what was said to it waits"
-            self._effects.append(Say("warning", f"{self.name}: the agent takes nothing: {waited} in the FIFO"))
+            self._effects.append(Say("warning", f"{self.name}: {self.overdue(now)}"))
         self.link.tick(now)
         self._flush = True
+
+    def overdue(self, now: float) -> str:
+        """That the agent takes nothing, in a sentence; "" while nothing has waited for too long."""
+        since = self.link.oldest_unacked_since()
+        if since is None or not self.warn_age or now < since + self.warn_age:
+            return ""
+        waited = f"for {now - since:.0f} s what was said to it waits for its receipt"
+        return f"the agent takes nothing: {waited}; is it stopped, or is its disk full?"
 
     def _late_at(self) -> float | None:
         """When the oldest frame in flight has made no progress for too long; once for each such time."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import NamedTuple
 
 from ccbridged.model.approvals import Approval
@@ -30,7 +30,8 @@ class Memory:
 
     ``barrier``: it starts no prompt before it was told to. ``lifecycle``: it tells when a turn is truly over; then
     ``settling`` is the uuid of an ended turn of which that is still to come. ``tools``: (id, name) of calls that run.
-    ``approvals``: permission questions that wait. ``spent``: US dollars, the last word on what this session has cost.
+    ``approvals``: permission questions that wait. ``spent``: US dollars, the last word on what this session has cost;
+    ``banked``: what Claude Code will remember of that when it is killed.
     """
 
     phase: str = "none"
@@ -44,9 +45,20 @@ class Memory:
     tools: tuple[tuple[str, str], ...] = ()
     approvals: tuple[Approval, ...] = ()
     spent: float = 0.0
+    banked: float = 0.0
 
     def body(self) -> Json:
         return asdict(self)
+
+    def paid(self, total: float) -> tuple[Memory, float]:
+        """A turn has ended: the same with the session's new total, and what that turn has cost."""
+        before = self.spent if total >= self.spent else 0.0
+        return replace(self, spent=total), round(total - before, 12)
+
+    def ended(self, code: int) -> Memory:
+        """The program is gone. Its session goes on counting from what it wrote down at its end; killed, it did not."""
+        left = self.banked if code < 0 else self.spent
+        return replace(self, phase="none", spent=left, banked=left)
 
 
 def remember(body: Json) -> Memory:

@@ -80,7 +80,7 @@ def queue(bridge: Bridge, client: str, call: Call, at: Moment) -> list[Effect]:
         effects += instance.queue.move(chosen["move"], call.count("to"))
     if "drop" in chosen:
         effects += instance.cancel(chosen["drop"], at)
-    return [*effects, Reply(client, instance.conversation.turn.queued())]
+    return [*effects, Reply(client, instance.queue.told())]
 
 
 def approvals(bridge: Bridge, client: str, call: Call, at: Moment) -> list[Effect]:

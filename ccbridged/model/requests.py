@@ -19,7 +19,6 @@ from ccbridged.protocol.errors import BridgeError
 if TYPE_CHECKING:
     from ccbridged.model.memory import Moment
 
-OPEN = ("queued", "delivered", "running")
 FINAL = ("succeeded", "failed", "cancelled", "timed_out", "uncertain")
 TRANSITIONS: dict[str, tuple[str, ...]] = {
     "queued": ("delivered", "cancelled", "timed_out", "failed"),
@@ -94,8 +93,7 @@ class Queue:
     def load(self, open_: Iterable[Request], ended: Iterable[tuple[str, str]], at: Moment) -> None:
         """``open_``: oldest first; ``ended``: (id, state), oldest first. What was due while nobody looked is due."""
         for request in open_:
-            expires = at.now + request.created + request.timeout - at.wall if request.timeout else None
-            request = replace(request, expires=expires)
+            request = replace(request, expires=_expires(request, at) if request.timeout else None)
             if request.state == "queued":
                 self.waiting.append(request)
             else:
@@ -114,6 +112,13 @@ class Queue:
 
     def find(self, id_: str) -> Request | None:
         return next((r for r in (self.current, *self.waiting) if r and r.id == id_), None)
+
+    def told(self) -> list[Json]:
+        """What waits, as the JSON of the client contract."""
+        return [
+            {"id": r.id, "state": r.state, "position": n, "created": r.created, "prompt": r.prompt}
+            for n, r in enumerate(self.waiting)
+        ]
 
     def add(self, request: Request) -> list[Save]:
         if len(self.waiting) >= self.max_queue:
@@ -197,6 +202,11 @@ class Queue:
         ]
 
 
+def _expires(request: Request, at: Moment) -> float:
+    """A clock that was put back meanwhile gives nobody more time than was asked for."""
+    return at.now + min(request.created + request.timeout - at.wall, request.timeout)
+
+
 def _result(request: Request, outcome: Outcome, wall: float) -> Json:
     return {
         "id": request.id,
@@ -205,7 +215,7 @@ def _result(request: Request, outcome: Outcome, wall: float) -> Json:
         "session_id": outcome.session_id,
         "cost_usd": outcome.cost_usd,
         "usage": outcome.usage or {},
-        "duration_ms": round((wall - (request.delivered_at or request.created)) * 1000),
+        "duration_ms": max(round((wall - (request.delivered_at or request.created)) * 1000), 0),
         "attempts": request.attempts,
         "error": outcome.error or None,
     }

@@ -54,6 +54,8 @@ def counts(instances: Iterable[Instance]) -> Json:
 
 def _reason(instance: Instance, at: Moment) -> str:
     turn = instance.conversation.turn
+    if overdue := instance.mail.overdue(at.now):
+        return overdue
     if instance.state == "busy" and turn.doing:
         return f"{turn.doing} {max(at.wall - turn.since, 0):.0f} s"
     if instance.state == "ready" and instance.conversation.phase == "asleep":

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from ccbridged.model import claude
 from ccbridged.model.approvals import Approval, Desk
-from ccbridged.model.effects import Json, Save, SaveEvent
+from ccbridged.model.effects import Save, SaveEvent
 from ccbridged.model.memory import Memory, Moment
-from ccbridged.model.requests import Outcome, Queue, Request
+from ccbridged.model.requests import UNCERTAIN, Outcome, Queue, Request
 
 INTERRUPT_GRACE = 10.0
 """Seconds that an interrupted turn has to end before its process is ended."""
 MAX_ATTEMPTS = 10
-"""Deaths before the barrier after which a prompt is given up: it certainly did not run, and it never will."""
+"""Times that a prompt is fed, if Claude Code dies of it each time: before its start, or for --retry-uncertain."""
 MAX_APPROVALS = 32
 
 Step = Save | str
@@ -38,15 +38,21 @@ class Turn:
         self._progress_at = 0.0
 
     def resume(self, at: Moment) -> None:
-        """The daemon is back: what was going on counts from now."""
+        """The program can be reached (again): what it did meanwhile is still to be heard, so patience begins anew."""
         self._progress_at = at.now
-        self.since = at.wall
+        self.since = self.since or at.wall
         if self.queue.current and self.queue.current.ending:
             self.stop_at = at.now + INTERRUPT_GRACE
 
     @property
     def busy(self) -> bool:
         return self.queue.current is not None
+
+    @property
+    def running(self) -> Request | None:
+        """The one that may have begun."""
+        current = self.queue.current
+        return current if current and current.state == "running" else None
 
     @property
     def doing(self) -> str:
@@ -136,8 +142,8 @@ class Turn:
             return [claude.deny(asked.request_id, "denied by the policy of ccbridged")]
         if len(self.approvals) >= MAX_APPROVALS:
             return [claude.deny(asked.request_id, "too many questions wait for an answer already")]
-        request = self.queue.current.id if self.queue.current else ""
-        approval = self.desk.ask(asked, at.uuid(self.instance, asked.request_id)[:8], self.instance, request, at)
+        request, id_ = self.running, at.uuid(self.instance, asked.request_id)[:8]
+        approval = self.desk.ask(asked, id_, self.instance, request.id if request else "", at)
         self.approvals = (*self.approvals, approval)
         self.since = at.wall
         return [self.desk.opened(approval)]
@@ -168,6 +174,7 @@ class Turn:
         """The result of a turn. Of one that nobody asked for it is an event, and no more."""
         current = self.queue.current
         if current is None or current.attempt not in said.uuids:
+            self.tools.clear()
             return []
         self.settling = current.attempt if lifecycle else ""
         state, error = said.state, said.error
@@ -180,6 +187,7 @@ class Turn:
         """The program is gone and all it said has been heard. One that was running stays so: the session's file may
         know more."""
         self.settling = ""
+        self._progress_at = at.now
         steps = self.over()
         current = self.queue.current
         if current is None:
@@ -192,22 +200,25 @@ class Turn:
             return [*steps, *self.queue.end(current.id, Outcome("failed", error=error), at.wall)]
         return [*steps, *(self.queue.requeue() if current.state == "delivered" else [])]
 
+    def judge(self, finished: str | None, session_id: str, at: Moment) -> list[Save]:
+        """Of one that ran when its program died: ``finished`` is its answer, where the session's file has one."""
+        dead = self.running
+        if dead is None:
+            return []
+        if finished is not None:
+            return self.queue.end(dead.id, Outcome("succeeded", finished, session_id=session_id), at.wall)
+        if dead.retry_uncertain and dead.attempts < MAX_ATTEMPTS:
+            return self.queue.requeue()
+        return self.queue.end(dead.id, Outcome("uncertain", error=UNCERTAIN), at.wall)
+
     def event(self, kind: str, body: str) -> SaveEvent:
         """Of the request that runs, or of none."""
-        current = self.queue.current
-        return SaveEvent(self.instance, current.id if current and current.state == "running" else "", kind, body)
+        return SaveEvent(self.instance, self.running.id if self.running else "", kind, body)
 
     def over(self) -> list[Save]:
         self.tools.clear()
         self.stop_at = None
         return self.withdraw()
-
-    def queued(self) -> list[Json]:
-        """What waits, for ``queue``."""
-        return [
-            {"id": r.id, "state": r.state, "position": n, "created": r.created, "prompt": r.prompt}
-            for n, r in enumerate(self.queue.waiting)
-        ]
 
     def _ended_without_result(self, current: Request, how: str, at: Moment) -> list[Save]:
         steps = self.over()

@@ -11,6 +11,7 @@ from types import ModuleType
 import pytest
 from hypothesis import HealthCheck, settings
 
+import ccbridged.model.conversation
 import ccbridged.protocol.link
 
 settings.register_profile(
@@ -28,3 +29,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 def link() -> ModuleType:
     """The link is a parameter of its tests, so that mutants of it can be tried by the same tests."""
     return ccbridged.protocol.link
+
+
+@pytest.fixture
+def model() -> ModuleType:
+    """The model's package is a parameter, too."""
+    return ccbridged.model

@@ -114,7 +114,7 @@ def test_a_program_that_is_down_is_not_well_and_says_why(world: World) -> None:
     assert verdicts(world.say("health"))["program"] == (False, "web: Claude Code ended with status 3")
     world.homes["web"].mute = True
     world.advance(1)
-    world.instance().conversation.complaint = ""
+    world.instance().conversation.lives.complaint = ""
     assert verdicts(world.say("health"))["program"] == (False, "web: starting")
 
 

@@ -230,6 +230,8 @@ def test_an_agent_whose_stream_broke_is_there_again_after_a_moment(world: World)
     world.finish()
     assert world.end_of(sent) == "succeeded"
     assert len(world.homes["web"].starts) == 1
+    world.kill_agent()
+    assert "trying again in 5 s" in world.logged().splitlines()[-2]
 
 
 def test_an_agent_that_was_replaced_unnoticed_has_its_program_started(world: World) -> None:
@@ -356,7 +358,7 @@ def test_an_agent_of_another_version_is_not_tried_again(world: World) -> None:
     hello |= {"heard": link.journal, "peer": link.generation, "journal": home.journal}
     world.take(fx.Heard("web", wire.encode(wire.Hello(**hello))))
     assert world.state() == "failed"
-    assert world.reason() == "the agent speaks version 9 of the link, this daemon 1"
+    assert world.reason() == "the agent speaks version 9 of the link, this daemon 1: the daemon must be upgraded"
     assert world.streams == {}
     world.advance(600)
     assert world.state() == "failed"
