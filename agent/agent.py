@@ -54,7 +54,8 @@ class Agent:
         self._leaving: Leaving | None = None
 
     def run(self) -> int:
-        """The exit status: 0 after a Quit or a signal, 75 when another agent has taken over this journal."""
+        """The exit status: 0 after a Quit or a signal, 75 when another agent has taken over this journal, 78 when the
+        journal was rolled back."""
         self._introduce()
         while True:
             now = time.monotonic()
@@ -112,9 +113,11 @@ class Agent:
                 self._channels.disown_all(now)
                 self._leaving = Leaving(75, now)
             case links.RolledBack(reason):
-                self._go_deaf(f"this journal was rolled back: {reason}; remove the instance and add it again")
+                self._refuse(f"this journal was rolled back: {reason}", now)
             case links.Incompatible(theirs, ours):
-                self._go_deaf(f"the host speaks version {theirs} of the link, this agent {ours}: restart the agent")
+                older = "ccbridged" if theirs < ours else "this agent"
+                told = f"the host speaks version {theirs} of the link, this agent {ours}"
+                self._go_deaf(f"{told}: {older} must be upgraded; restart the instance")
             case links.Violation(reason):
                 self._go_deaf(f"the host broke the protocol: {reason}")
             case _:
@@ -167,7 +170,8 @@ class Agent:
         if trouble != self._trouble:
             self._trouble = trouble
             if trouble:
-                self.warn(trouble)
+                self._log.warning(trouble)
+                self._post.alarm(Errors("", 0, f"agent: {trouble}"))
 
     def _introduce(self) -> None:
         user = _user()
@@ -182,6 +186,13 @@ class Agent:
         self._channels.disown_all(now)
         self._introduce()
         self.warn(reason)
+
+    def _refuse(self, reason: str, now: float) -> None:
+        """Only an operator can decide what becomes of it; until then no agent can work with it."""
+        hint = "put the newest back, or move it away to begin a new one: requests under way then end as uncertain"
+        self._log.error(f"{reason}; {hint}")
+        self._channels.disown_all(now)
+        self._leaving = Leaving(78, now)
 
     def _go_deaf(self, reason: str) -> None:
         self._log.error(reason)
@@ -210,7 +221,8 @@ class Agent:
         if self._post.lost and not leaving.status:
             self._log.error(f"{self._post.lost} messages are lost: {self._post.fault}")
         self._stream.close()
-        self._log.info("the end")
+        if not leaving.status:
+            self._log.info("the end")  # Otherwise the reason is the last that is said.
         return leaving.status
 
 

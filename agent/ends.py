@@ -19,7 +19,8 @@ READ_SIZE = 64 * 1024
 
 
 class Ends:
-    """``incoming`` and ``outgoing`` are fds, -1 while closed. Raises BridgeError ``bad-config``."""
+    """``incoming`` and ``outgoing`` are fds, -1 while closed. Raises BridgeError: ``bad-config``, or ``busy`` where
+    another agent uses them."""
 
     def __init__(self, directory: str) -> None:
         self.in_path = os.path.join(directory, "in.fifo")
@@ -31,6 +32,7 @@ class Ends:
             )
         if not _may_write(self.out_path):
             raise _unusable(self.out_path, PermissionError(errno.EACCES, "permission denied"))
+        self._hold = _hold(directory)
         self.open_in()
 
     def open_in(self) -> None:
@@ -95,6 +97,30 @@ class Ends:
         if self.incoming >= 0:
             os.close(self.incoming)
             self.incoming = -1
+        if self._hold >= 0:
+            os.close(self._hold)
+            self._hold = -1
+
+
+def _hold(directory: str) -> int:
+    """Two agents on one pair of FIFOs would each get half of what is said, whichever journals they have.
+
+    The fd is the hold; -1 where the file system knows no locks. A directory that is mounted read-only can be locked.
+    """
+    try:
+        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return -1
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        hint = "stop that one; is the link directory mounted in a second container?"
+        raise BridgeError("busy", f"another agent uses the FIFOs in {directory}", hint) from None
+    except OSError:
+        os.close(fd)
+        return -1
+    return fd
 
 
 def _open(path: str, mode: int) -> int:

@@ -87,7 +87,7 @@ class Journal:
         try:
             self._write(records.beginning(self.epoch))
         except OSError:
-            self._spend_reserve()
+            self.spend_reserve()
             self._write(records.beginning(self.epoch))
         os.fsync(self._fd)
         self._restore_reserve()
@@ -138,7 +138,7 @@ class Journal:
 
     def make_room(self, held: Iterable[tuple[int, str]]) -> None:
         """On a full disk: spend the reserve to write the file anew. Raises OSError where even that does not help."""
-        self._spend_reserve()
+        self.spend_reserve()
         disk = os.statvfs(self._directory)
         if disk.f_bavail * disk.f_frsize < self._live:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -162,7 +162,8 @@ class Journal:
             raise
         self.size += len(line)
 
-    def _spend_reserve(self) -> None:
+    def spend_reserve(self) -> None:
+        """Give its room to the next append; it is taken again when there is enough."""
         _unlink(os.path.join(self._directory, "reserve"))
 
     def _restore_reserve(self) -> None:

@@ -10,7 +10,7 @@ import errno
 
 from agent.journal import Journal
 from ccbridged.protocol.link import Acked, Event, Link, PeerReset
-from ccbridged.protocol.messages import FromAgent, Output, Overlong, Tailed, encode
+from ccbridged.protocol.messages import Errors, FromAgent, Output, Overlong, Tailed, encode
 
 _WAITING_LIMIT = 64 * 1024 * 1024
 """Characters that may wait for the journal before no more should be read."""
@@ -68,6 +68,18 @@ class Post:
         self._waiting.append(text)
         self._size += len(text)
 
+    def alarm(self, message: Errors) -> None:
+        """Word of the journal's own trouble, before all that waits: on a full disk the reserve has room for it."""
+        text = encode(message)
+        self._waiting.insert(0, text)
+        self._size += len(text)
+        if self.fault:
+            self._journal.spend_reserve()
+            try:
+                self._record(1)
+            except OSError:
+                pass  # It stays the first of those that wait.
+
     def hear(self, chunk: bytes, now: float) -> list[Event]:
         """The link's events, what concerns the journal alone already done."""
         events = self.link.hear(chunk, now)
@@ -115,18 +127,22 @@ class Post:
     def _settle(self) -> None:
         link, journal = self.link, self._journal
         if self._waiting or self._anew or self._done > link.state.committed or link.state != journal.state:
-            first = link.state.next_seq
-            state = link.state._replace(
-                next_seq=first + len(self._waiting), committed=max(link.state.committed, self._done)
-            )
-            journal.append(state, list(enumerate(self._waiting, first)), anew=self._anew)
-            for text in self._waiting:
-                link.send(text)
-            link.commit(self._done)
-            self._waiting.clear()
-            self._size, self._anew = 0, False
+            self._record(len(self._waiting))
         if journal.wasteful:
             journal.compact(link.held)
+
+    def _record(self, count: int) -> None:
+        """The first ``count`` of what waits, and what was done. Raises OSError, and then nothing has changed."""
+        link = self.link
+        said, first = self._waiting[:count], link.state.next_seq
+        state = link.state._replace(next_seq=first + count, committed=max(link.state.committed, self._done))
+        self._journal.append(state, list(enumerate(said, first)), anew=self._anew)
+        for text in said:
+            link.send(text)
+        link.commit(self._done)
+        del self._waiting[:count]
+        self._size -= sum(map(len, said))
+        self._anew = False
 
     def _rescue(self, error: OSError) -> None:
         """A full disk may be full of what the host has already taken."""

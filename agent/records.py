@@ -18,6 +18,9 @@ from ccbridged.protocol.errors import BridgeError
 from ccbridged.protocol.link import LinkState
 from ccbridged.protocol.wire import quoted
 
+FORMAT = 1
+"""Of the journal, in its first record. To be raised with every change that an older agent would misread."""
+
 
 class Contents(NamedTuple):
     """What a journal says: ``held`` ascending; ``size``: bytes of good lines."""
@@ -44,6 +47,8 @@ def read(path: str) -> Contents | None:
                 bad = offset if bad < 0 else bad
             elif bad >= 0:
                 raise _damaged(path, bad)
+            elif record.get("v", FORMAT) != FORMAT:
+                raise _foreign(path, record["v"])
             else:
                 contents = _applied(contents, record, offset + len(line))
             offset += len(line)
@@ -100,7 +105,7 @@ def new(path: str) -> Contents:
 def write_new(path: str, contents: Contents, held: Iterable[tuple[int, str]]) -> tuple[int, int]:
     """A synced file at ``path``: its fd and size. ``held`` instead of what the contents hold. Raises OSError."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    head = {"journal": contents.journal, "epoch": contents.epoch, "state": contents.state}
+    head = {"v": FORMAT, "journal": contents.journal, "epoch": contents.epoch, "state": contents.state}
     try:
         size = write_all(fd, _checked(_json(head)), 0)
         for seq, text in held:
@@ -147,6 +152,16 @@ def _json(body: dict[str, Any]) -> str:
 def _checked(body: str) -> bytes:
     raw = body.encode("ascii")
     return b"%08x %s\n" % (binascii.crc32(raw), raw)
+
+
+def _foreign(path: str, version: object) -> BridgeError:
+    known = f"this agent knows format {FORMAT}"
+    return BridgeError(
+        "refused",
+        f"the journal {path} was written by another version of the agent (format {version}; {known})",
+        "restart the instance with that version of ccbridged, or move the journal away to begin a new one: "
+        "requests that were under way then end as uncertain",
+    )
 
 
 def _damaged(path: str, offset: int) -> BridgeError:

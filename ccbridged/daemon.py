@@ -87,6 +87,8 @@ class Daemon:
             self._reactor.catch((signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD))
             self._port.open()
             self._take_all(self._bridge.load(known(self._store, self._config.session.max_history), self._moment()))
+            for told in self._processes.strays(self._bridge.instances):
+                _log.warning("%s", told)
             _log.info("serving %s with the state in %s", self._port.runtime_dir, self._places.state_dir)
             self._notifier.ready(self._tell_status())
             ready()
@@ -311,7 +313,7 @@ class Daemon:
         self._worker.submit(name, action, call)
 
     def _probe(self, token: str, specs: tuple[Spec, ...]) -> None:
-        here = probes.look(specs, self._places, self._config.pipes, self._store)
+        here = probes.look(specs, self._places, self._config.pipes, self._store, self._streams.replaced)
         contained = [spec for spec in specs if spec.runtime == "docker"]
         none: Json = {"docker_daemon": [True, "no instance needs it"], "container": [True, "no instance needs one"]}
         self._submit(token, "probe", lambda: {**here, **(self._docker.probe(contained) if contained else none)})

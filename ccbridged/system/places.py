@@ -36,6 +36,13 @@ class Places:
         """The agent's journal and lock, and its copy of the private variables."""
         return os.path.join(self.state_dir, "agents", name)
 
+    def agent_names(self) -> list[str]:
+        """Whose agent directories there are, with or without an instance of that name."""
+        try:
+            return [name for name in os.listdir(os.path.join(self.state_dir, "agents")) if not name.startswith(".")]
+        except FileNotFoundError:
+            return []
+
     def secret(self, name: str) -> str:
         """The private variables, as the daemon keeps them: what is in the agent directory may belong to another uid."""
         return os.path.join(self.state_dir, "secrets", f"{name}.json")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from ccbridged import __version__
 from ccbridged.model.config import PipesConfig
@@ -18,9 +18,12 @@ MIN_FREE = 16 * 1024 * 1024
 """Bytes free on the store's disk below which it is not well."""
 
 
-def look(specs: Iterable[Spec], places: Places, pipes: PipesConfig, store: Store) -> Json:
-    """component -> [ok, detail], for ``fifo_pipes`` and ``store``."""
-    faults = [f"{spec.name}: {fault}" for spec in specs if (fault := fifo_fault(places.link_dir(spec.name), pipes))]
+def look(
+    specs: Iterable[Spec], places: Places, pipes: PipesConfig, store: Store, replaced: Callable[[str], str]
+) -> Json:
+    """component -> [ok, detail], for ``fifo_pipes`` and ``store``. ``replaced``: see ``Streams``."""
+    found = {spec.name: fifo_fault(places.link_dir(spec.name), pipes) or replaced(spec.name) for spec in specs}
+    faults = [f"{name}: {fault}" for name, fault in found.items() if fault]
     return {
         "fifo_pipes": [not faults, "; ".join(faults) or "all there, ours, with the right mode"],
         "store": _store(store),
@@ -38,8 +41,8 @@ def fifo_fault(directory: str, pipes: PipesConfig) -> str:
             return f"{name} is no FIFO"
         if facts.st_uid != os.geteuid():
             return f"{name} belongs to user {facts.st_uid}"
-        if stat.S_IMODE(facts.st_mode) & ~mode & 0o007:
-            return f"{name} is open to others: mode {stat.S_IMODE(facts.st_mode):o}, not {mode:o}"
+        if stat.S_IMODE(facts.st_mode) != mode:
+            return f"{name} has mode {stat.S_IMODE(facts.st_mode):04o}, not {mode:04o}"
     return ""
 
 

@@ -133,6 +133,12 @@ def _take(connection: sqlite3.Connection, path: str) -> None:
             f"the store {path} was written by a newer ccbridged (version {version}; this one knows {VERSION})",
             "upgrade ccbridged, or give this one another state_dir",
         )
+    if version < VERSION and not empty:
+        raise BridgeError(
+            "store",
+            f"the store {path} is of version {version}, from which this ccbridged knows no way to its own, {VERSION}",
+            "run the version of ccbridged that wrote it, or give this one another state_dir",
+        )
     run("PRAGMA journal_mode = WAL")
     run("BEGIN EXCLUSIVE")
     if empty:

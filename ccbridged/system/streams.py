@@ -62,6 +62,10 @@ class Streams:
             return []
         return _inputs(stream.name, stream.ready(readable, writable))
 
+    def replaced(self, name: str) -> str:
+        """See ``NamedPipeChannel.replaced``."""
+        return self._streams[name].replaced() if name in self._streams else ""
+
     def drained(self, name: str) -> bool:
         """Whether this stream is there and has written everything."""
         return name in self._streams and self._streams[name].drained

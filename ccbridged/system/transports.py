@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 
 from ccbridged.protocol.errors import BridgeError
 from ccbridged.system import fifo
-from ccbridged.system.pins import DIRECTORY, Identity
+from ccbridged.system.pins import DIRECTORY, Identity, identity
 from ccbridged.system.reactor import Reactor
 
 IN, OUT = "in.fifo", "out.fifo"
@@ -146,6 +146,17 @@ class NamedPipeChannel:
     def resume(self) -> None:
         self._paused = False
         self._watch()
+
+    def replaced(self) -> str:
+        """Which of the FIFOs that are open has made room for another thing of its name, in a sentence; "" if none."""
+        for name, ours in ((IN, self._in), (OUT, self._out)):
+            try:
+                there = identity(os.lstat(os.path.join(self.directory, name)))
+            except OSError:
+                continue  # That it is gone is seen by all who look.
+            if self._reader is not None and there != ours:
+                return f"{name} was replaced while it was in use"
+        return ""
 
     def close(self) -> None:
         self._drop_writer()

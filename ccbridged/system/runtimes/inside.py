@@ -67,13 +67,13 @@ def words():
             return file.read()[-4000:].strip()
     except (OSError, ValueError):
         return ""
-until = time.time() + patience
+until = time.monotonic() + patience
 """
 
 READY = (
     _HELD
     + """
-while time.time() < until and not words():
+while time.monotonic() < until and not words():
     time.sleep(0.01)
 time.sleep(0.05)
 print(words())
@@ -102,8 +102,8 @@ for number in (signal.SIGTERM, signal.SIGKILL):
         os.kill(found, number)
     except OSError:
         pass
-    until = time.time() + patience
-    while held() and time.time() < until:
+    until = time.monotonic() + patience
+    while held() and time.monotonic() < until:
         time.sleep(0.02)
 sys.exit(1 if held() else 0)
 """

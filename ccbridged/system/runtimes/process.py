@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from ccbridged.model.effects import AgentEnded, Json, Spec
 from ccbridged.protocol.errors import BridgeError
@@ -102,7 +102,16 @@ class ProcessRuntime:
             ended = [(name, child) for name, child in self._children.items() if child.poll() is not None]
             for name, _ in ended:
                 del self._children[name]
-        return [AgentEnded(name, child.returncode) for name, child in ended]
+        return [AgentEnded(name, child.returncode, self._last_words(name, child.returncode)) for name, child in ended]
+
+    def strays(self, names: Container[str]) -> list[str]:
+        """A sentence for each agent that runs here for an instance of no known name."""
+        found = []
+        for name in sorted(self._places.agent_names()):
+            if name not in names and (pid := holder(self._lock_file(name))):
+                told = f"an agent of {name} runs (pid {pid}), and there is no such instance: was the database wiped?"
+                found.append(f"{told} To take it over: ccbridgectl add {name} …; to end it: kill {pid}")
+        return found
 
     def _spawn(self, spec: Spec, log: str) -> tuple[subprocess.Popen[bytes], int]:
         """The new process, and where its words begin in the log."""
@@ -127,6 +136,10 @@ class ProcessRuntime:
         except OSError as error:
             hint = "a limit on processes or files? see: ulimit -a, and TasksMax= in the unit"
             raise BridgeError("failed", f"cannot start the agent of {spec.name}: {error}", hint) from None
+
+    def _last_words(self, name: str, status: int) -> str:
+        log = os.path.join(self._places.agent_dir(name), "log")
+        return _words(log, 0) if status > 0 and os.path.exists(log) else ""
 
     def _lock_file(self, name: str) -> str:
         return os.path.join(self._places.agent_dir(name), "lock")
