@@ -57,6 +57,10 @@ def run(given: Given, screen: Screen) -> int:
 
         screen.put(script(given.word()))
         return 0
+    if given.verb == "doctor":
+        from ccbridgectl.verbs.checkup import doctor
+
+        return doctor(given, screen)
     from ccbridgectl.client import Client
 
     client = Client(given.text("runtime-dir"), notice=lambda text: screen.note(f"ccbridgectl: {text}"))

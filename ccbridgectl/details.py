@@ -6,7 +6,10 @@ SUMMARY = "Send prompts to containerised Claude Code instances, and look after t
 
 EXIT = (
     ("0", "done; for send and wait: succeeded"),
-    ("1", "the program reported failure; health: something is not well"),
+    (
+        "1",
+        "the program reported failure; health, doctor: something is not well; discover --add: one could not be added",
+    ),
     ("2", "wrong usage"),
     ("3", "the instance is not running"),
     ("4", "no such instance, request or approval"),
@@ -41,7 +44,8 @@ DETAILS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "add": (
         "The instance runs in a container that exists (--container), in one made for it (--image), or as a child "
-        "process of this host (--process, by default in the present directory). ARGS are appended to the "
+        "process of this host (--process, by default in the present directory). With --image, login and sessions are "
+        "kept on a volume of their own, unless a --volume is mounted on ~/.claude. ARGS are appended to the "
         "program. Values of variables are kept where only the daemon can read them, and are never shown. On "
         "success the name is printed.",
         (
@@ -51,7 +55,8 @@ DETAILS: dict[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
     "remove": (
-        "Stops the instance and removes its FIFOs, queue and history. A container that ccbridged did not make is left "
+        "Stops the instance and removes its FIFOs, queue and history, and with --image what was made for it: its "
+        "container and the volume with its login and its sessions. A container that ccbridged did not make is left "
         "alone. Asks first; -y answers yes, and is needed where nobody can be asked.",
         ("ccbridgectl remove web", "ccbridgectl rm -y web"),
     ),
@@ -107,6 +112,21 @@ DETAILS: dict[str, tuple[str, tuple[str, ...]]] = {
     "health": (
         "Components are docker_daemon, fifo_pipes, container, agent, program and store.",
         ("ccbridgectl health", "ccbridgectl health --component store --json"),
+    ),
+    "discover": (
+        "All containers of the engine, running or not: Claude Code in them and its version, python3 and its version, "
+        "whose link directory is mounted, and for each thing that is lacking docker's flag or the command that mends "
+        "it. Into a container that does not run nobody looks. With --add each that lacks nothing and is no instance "
+        "yet becomes one, with the name of its link directory; what was not added is said, and why. A container that "
+        "does not answer within 10 seconds is said to be so.",
+        ("ccbridgectl discover", "ccbridgectl discover --add", "ccbridgectl discover --json | jq '.[].lacks'"),
+    ),
+    "doctor": (
+        "A line for each check, and below it the command that mends what is wrong. Advice is what works and will hurt "
+        "some day; it does not count for the exit status, which is 0 if nothing is wrong, 1 if something is, and 69 if "
+        "there is no daemon: then it is said what can be seen without one. Claude Code is asked whether it is logged "
+        "in.",
+        ("ccbridgectl doctor", "ccbridgectl doctor --json | jq '.checks[] | select(.ok | not)'"),
     ),
     "completion": (
         "Completes verbs, flags, names of instances and live ids; says nothing when the daemon is down.",

@@ -86,17 +86,18 @@ def _agent(agent: Json) -> str:
 
 
 def list_lines(rows: Rows, now: float) -> list[str]:
-    head = ("NAME", "STATE", "REASON", "RUNTIME", "TRANSPORT", "QUEUED", "SESSION", "AGE")
+    """The reason comes last: it may be long."""
+    head = ("NAME", "STATE", "AGE", "RUNTIME", "TRANSPORT", "QUEUED", "SESSION", "REASON")
     cells = [
         (
             _cell(row, "name"),
             _cell(row, "state"),
-            one_line(text(row.get("reason")), 48) or "-",
+            _since(row, "since", now) or "-",
             _cell(row, "runtime") or "-",
             _cell(row, "transport") or "-",
             text(row.get("queued")) or "0",
             _cell(row, "session_id")[:8] or "-",
-            _since(row, "since", now) or "-",
+            one_line(text(row.get("reason")), _WIDE) or "-",
         )
         for row in rows
     ]
@@ -137,16 +138,15 @@ def approval_lines(rows: Rows, now: float) -> list[str]:
 
 
 def health_lines(components: Rows, now: float) -> list[str]:
-    head = ("COMPONENT", "OK", "CHECKED", "DETAIL")
-    cells = [
-        (
-            _cell(item, "name"),
-            "yes" if item.get("ok") is True else "no",
-            _ago(item, "checked_at", now) or "-",
-            _cell(item, "detail"),
-        )
-        for item in components
-    ]
+    """A line for each component, and of those that every instance has its own of, for each instance."""
+    head = ("COMPONENT", "INSTANCE", "OK", "CHECKED", "DETAIL")
+    cells = []
+    for item in components:
+        own = {name: table(one) for name, one in table(item.get("instances")).items()} or {"-": item}
+        for name, one in own.items():
+            well = "yes" if one.get("ok") is True else "no"
+            checked = _ago(item, "checked_at", now) or "-"
+            cells.append((_cell(item, "name"), one_line(name), well, checked, _cell(one, "detail")))
     return columns([head, *cells])
 
 
@@ -195,6 +195,15 @@ def _what(body: Json) -> str:
             return one_line(f"{kind} {_said(table(message.get('message')))}".strip(), _WIDE)
         case "approval" | "approval_closed":
             return one_line(" ".join(text(body.get(key)) for key in ("id", "tool", "verdict") if body.get(key)), _WIDE)
+        case "recovery":
+            took = number(body.get("after_s"))
+            came = f"{text(body.get('came'))} after {took:.1f} s" if took else text(body.get("came"))
+            done = text(body.get("done"))
+            return one_line(f"{done}: {came or text(body.get('seen'))}", _WIDE)
+        case "container":
+            code = f" with status {text(body.get('exit_code'))}" if "exit_code" in body else ""
+            was = f" from {text(body.get('was'))}" if body.get("was") else ""
+            return one_line(f"{text(body.get('container'))}: {text(body.get('did'))}{code}{was}", _WIDE)
         case _:
             words = (text(body.get(key)) for key in ("state", "reason", "program", "code", "error", "detail"))
             return one_line(" ".join(filter(None, words)), _WIDE)

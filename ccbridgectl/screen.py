@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TextIO
 
-    from ccbridgectl.transcript import Progress
+    from ccbridgectl.progress import Progress
 
 _COLORS = {"green": "32", "red": "31", "yellow": "33", "dim": "2", "bold": "1"}
 _STATES = {
@@ -115,25 +115,25 @@ def _stream(stream: TextIO | None) -> TextIO:
 class Ticker:
     """Keeps the quiet line true while the process waits: a timer signal, because the wait is one blocking read."""
 
-    def __init__(self, screen: Screen, progress: Progress, at_line_start: Callable[[], bool]) -> None:
+    def __init__(self, screen: Screen, progress: Progress | None, at_line_start: Callable[[], bool]) -> None:
         self._screen = screen
         self._progress = progress
         self._at_line_start = at_line_start
 
     def __enter__(self) -> None:
-        if self._screen.quiet_line:
+        if self._progress:
             import signal
 
             signal.signal(signal.SIGALRM, lambda *_: self._draw())
             signal.setitimer(signal.ITIMER_REAL, 0.5, 1.0)
 
     def __exit__(self, *_: object) -> None:
-        if self._screen.quiet_line:
+        if self._progress:
             import signal
 
             signal.setitimer(signal.ITIMER_REAL, 0)
             self._screen.erase()
 
     def _draw(self) -> None:
-        if self._at_line_start() or not self._screen.out_is_terminal:
-            self._screen.quiet(self._progress.line(time.monotonic(), self._screen.columns()))
+        if self._progress and (self._at_line_start() or not self._screen.out_is_terminal):
+            self._screen.quiet(self._progress.line(time.time(), self._screen.columns()))

@@ -21,13 +21,20 @@ def shown(text: str) -> str:
 
 def one_line(text: str, limit: int = 0) -> str:
     """``text`` on one line: white space folded, controls shown, cut with … beyond ``limit`` columns (0: never)."""
-    cut = text[: limit * 8] if limit else text
-    folded = shown(" ".join(cut.split()))
-    if not limit or (width(folded) <= limit and len(cut) == len(text)):
+    part = text[: limit * 8] if limit else text
+    folded = shown(" ".join(part.split()))
+    if not limit or (width(folded) <= limit and len(part) == len(text)):
         return folded
-    while folded and width(folded) > limit - 1:
-        folded = folded[:-1]
-    return folded + "…"
+    return cut(folded + "…", limit)
+
+
+def cut(line: str, limit: int) -> str:
+    """One that is harmless already, with … where it goes beyond ``limit`` columns."""
+    if width(line) <= limit:
+        return line
+    while line and width(line) > limit - 1:
+        line = line[:-1]
+    return line + "…"
 
 
 def width(text: str) -> int:

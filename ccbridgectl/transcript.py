@@ -108,52 +108,6 @@ class Transcript:
         return piece
 
 
-class Progress:
-    """What a request is doing, for the quiet line. ``now`` and ``started``: seconds of any one clock."""
-
-    def __init__(self, instance: str, started: float) -> None:
-        self.instance = instance
-        self.doing = "sending"
-        self._started = started
-        self._tools: dict[str, str] = {}
-        self._asked: dict[str, str] = {}
-
-    def read(self, event: Event) -> None:
-        body = event.body
-        self.instance = event.instance or self.instance
-        match event.type:
-            case "request" | "state":
-                ahead = body.get("position")
-                behind = f", {ahead} before it" if ahead else ""
-                self.doing = "queued" + behind if body.get("state") == "queued" else "working"
-            case "approval":
-                self._asked[text(body.get("id"))] = f"waits for approval of {text(body.get('tool'))}"
-            case "approval_closed":
-                self._asked.pop(text(body.get("id")), None)
-            case "output":
-                self._frame(table(body.get("message")))
-            case _:
-                pass
-
-    def line(self, now: float, limit: int) -> str:
-        """``web: working 12 s, Bash: ls``, within ``limit`` columns."""
-        asked = next(iter(self._asked.values()), "")
-        tool = next(reversed(self._tools.values()), "")
-        doing = f"{asked or self.doing} {int(now - self._started)} s" + (f", {tool}" if tool and not asked else "")
-        return one_line(f"{self.instance}: {doing}", limit)
-
-    def _frame(self, frame: Json) -> None:
-        self.doing = "working"
-        for block in tables(table(frame.get("message")).get("content")):
-            match block:
-                case {"type": "tool_use", "id": str(id_), "name": str(name)}:
-                    self._tools[id_] = f"{name}: {about(block.get('input'))}".removesuffix(": ")
-                case {"type": "tool_result", "tool_use_id": str(id_)}:
-                    self._tools.pop(id_, None)
-                case _:
-                    pass
-
-
 def about(given: object) -> str:
     """What a tool is asked to do, in one line: its command, file or address, else its whole input."""
     fields = table(given)

@@ -19,10 +19,11 @@ from ccbridged.commandline import Options, Places
 from ccbridged.model.config import Config
 from ccbridged.model.sample import sample
 from ccbridged.protocol.errors import BridgeError
-from ccbridged.system import lock, logs
+from ccbridged.system import lock, logs, watchdog
 
 READY_WITHIN = 90.0
 """Seconds that ``--detach`` waits for the daemon's word."""
+_STDERR = 2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -61,6 +62,7 @@ def _nobody_waits() -> None:
 
 def serve(config: Config, places: Places, reload: Callable[[], Config], ready: Callable[[], None]) -> int:
     """One life of the daemon. Raises BridgeError where it cannot start."""
+    watchdog.trace_fatal_signals()
     held = lock.hold(places.state_dir)
     try:
         from ccbridged.daemon import Daemon
@@ -118,7 +120,7 @@ def _fill_standard_streams() -> None:
 def _background(config: Config, places: Places, reload: Callable[[], Config], word: Word) -> int:
     try:
         _leave_caller(word)
-        logs.set_up(config.daemon.log_level, config.daemon.log_format, places.log_file)
+        logs.set_up(config.daemon.log_level, config.daemon.log_format, places.log_file, also=_STDERR)
         return serve(config, places, reload, word.ready)
     except BridgeError as fault:
         logging.critical("%s; %s", fault.message, fault.hint)

@@ -27,6 +27,8 @@ from ccbridged.protocol.errors import BridgeError
 from ccbridged.system import agentpack, probes
 from ccbridged.system.control import CallArrived, Client, ClientLeft, ControlEvent, ControlPort
 from ccbridged.system.followers import Followers
+from ccbridged.system.hook import Hook
+from ccbridged.system.inspector import Inspector
 from ccbridged.system.notify import Notifier, watchdog_interval
 from ccbridged.system.places import Places
 from ccbridged.system.reactor import Reactor, Ready
@@ -34,19 +36,26 @@ from ccbridged.system.recall import known
 from ccbridged.system.runtimes import Runtime
 from ccbridged.system.runtimes.containers import DockerRuntime
 from ccbridged.system.runtimes.process import ProcessRuntime
+from ccbridged.system.runtimes.watch import EngineWatch
 from ccbridged.system.store import Store, StoreFailed
 from ccbridged.system.streams import Streams
 from ccbridged.system.trace import shown
 from ccbridged.system.transports import NamedPipeChannel
+from ccbridged.system.watchdog import Watchdog
 from ccbridged.system.worker import Worker
 
 _RETRY = 1.0
 """Seconds between two tries to write to a store that failed."""
-_READ_ONLY = ("ping", "status", "list", "wait", "result", "history", "events", "logs", "approvals", "names")
+_READ_ONLY = (
+    *("ping", "status", "list", "wait", "result", "history", "events", "logs", "approvals", "names"),
+    *("discover", "doctor"),
+)
 _NEW_WORK = ("send", "add")
+_POSTED = (fx.RuntimeDone, fx.EngineSaid, fx.EngineLost, fx.EngineFound)
+"""What other threads say."""
 _LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _LAST_WORDS = 2.0
-"""Seconds that a runtime action may take to end when the daemon does."""
+"""Seconds that a runtime action may take to end when the daemon does, and so many for events not yet told."""
 
 _log = logging.getLogger(__name__)
 
@@ -74,10 +83,15 @@ class Daemon:
         self._worker = Worker(self._reactor.post)
         self._processes = ProcessRuntime(self._places, self._pack, os.environ)
         self._docker = DockerRuntime(self._places, self._pack, host=config.docker.host, fifo_gid=self._gid)
+        self._watch = EngineWatch(config.docker.host, self._reactor.post)
+        self._inspector = Inspector(self._places, runtime_dir, config.docker.host, self._processes.environ)
+        self._examiner: Worker | None = None
+        self._hook = Hook(self._store, self._processes.environ)
         self._notifier = Notifier()
         self._status = ""
         self._watchdog = watchdog_interval()
         self._watchdog_at = self._started if self._watchdog else None
+        self._guard = Watchdog()
         journal, epoch = self._store.journal, self._store.epoch
         self._bridge = Bridge(config, journal=journal, epoch=epoch, digest=self._pack.digest)
 
@@ -86,12 +100,15 @@ class Daemon:
         try:
             self._reactor.catch((signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD))
             self._port.open()
+            self._hook.use(self._config.notify.command)
             self._take_all(self._bridge.load(known(self._store, self._config.session.max_history), self._moment()))
             for told in self._processes.strays(self._bridge.instances):
                 _log.warning("%s", told)
             _log.info("serving %s with the state in %s", self._port.runtime_dir, self._places.state_dir)
             self._notifier.ready(self._tell_status())
             ready()
+            if not self._watchdog:
+                self._guard.start()
             while self._exit is None:
                 self._turn()
             return self._exit
@@ -124,10 +141,13 @@ class Daemon:
             self.take(self._inputs.popleft())
 
     def _turn(self) -> None:
-        ready, signals, posted = self._reactor.wait(self._timeout())
+        timeout = self._timeout()
+        self._guard.rest()
+        ready, signals, posted = self._reactor.wait(timeout)
+        self._guard.wake()
         for number in signals:
             self._signalled(number)
-        self._inputs.extend(thing for thing in posted if isinstance(thing, fx.RuntimeDone))
+        self._inputs.extend(thing for thing in posted if isinstance(thing, _POSTED))
         for item in ready:
             self._inputs.extend(self._heard(item))
         now = time.monotonic()
@@ -213,6 +233,7 @@ class Daemon:
             self._config = self._reload()
             logging.getLogger().setLevel(self._config.daemon.log_level.upper())
             self._inputs.append(fx.Reloaded(self._config))
+            self._hook.use(self._config.notify.command)
             _log.info("the configuration has been read again")
         except BridgeError as fault:
             _log.error("the old configuration stays: %s", fault.message)
@@ -233,6 +254,7 @@ class Daemon:
             return False
         self._breathe()
         self._followers.saved(saves)
+        self._hook.saved(saves)
         return True
 
     def _choke(self, trouble: str) -> None:
@@ -275,6 +297,13 @@ class Daemon:
                 self._submit(spec.name, "remove", partial(self._runtime(spec).remove, spec, facts))
             case fx.Probe(token, specs):
                 self._probe(token, specs)
+            case fx.WatchEngine():
+                self._watch.start()
+            case fx.Survey(token):
+                self._aside(token, "survey", self._inspector.survey)
+            case fx.Examine(token, specs, logins):
+                here = self._inspector.host(specs, self._config.pipes, self._store, self._streams.replaced)
+                self._aside(token, "examine", partial(self._inspector.examine, here, specs, logins))
             case fx.Say(level, text):
                 _log.log(_LEVELS[level], "%s", text)
             case fx.Exit(status, reason):
@@ -312,10 +341,15 @@ class Daemon:
     def _submit(self, name: str, action: str, call: Callable[[], Json]) -> None:
         self._worker.submit(name, action, call)
 
+    def _aside(self, token: str, action: str, call: Callable[[], Json]) -> None:
+        """What looks at containers of all kinds may take long: no recovery has to wait for it."""
+        self._examiner = self._examiner or Worker(self._reactor.post)
+        self._examiner.submit(token, action, call)
+
     def _probe(self, token: str, specs: tuple[Spec, ...]) -> None:
         here = probes.look(specs, self._places, self._config.pipes, self._store, self._streams.replaced)
         contained = [spec for spec in specs if spec.runtime == "docker"]
-        none: Json = {"docker_daemon": [True, "no instance needs it"], "container": [True, "no instance needs one"]}
+        none: Json = {"docker_daemon": [True, "no instance needs it"]}
         self._submit(token, "probe", lambda: {**here, **(self._docker.probe(contained) if contained else none)})
 
     # The beginning and the end.
@@ -329,12 +363,17 @@ class Daemon:
         self._notifier.stopping("stopping")
         self._port.close()
         self._streams.close_all()
+        self._hook.close(_LAST_WORDS)
+        self._watch.close()
         if not self._worker.close(_LAST_WORDS):
             _log.warning("a runtime action still runs and is left to itself")
+        if self._examiner is not None:
+            self._examiner.close(0)
         self._docker.close()
         self._reactor.close()
         self._store.close()
         self._notifier.close()
+        self._guard.close()
 
 
 def _never(effect: NoReturn) -> NoReturn:

@@ -34,12 +34,20 @@ def remove(given: Given, client: Client, screen: Screen) -> int:
             raise BridgeError(
                 "usage", f"removing {name} cannot be undone", f"if you mean it: ccbridgectl remove -y {name}"
             )
-        screen.err.write(one_line(f"Remove {name}, its history and its queue?") + " [y/N] ")
+        found = table(client.answer({"verb": "status", "name": name}).result)
+        name = text(found.get("name")) or name
+        screen.err.write(one_line(f"Remove {name}, {_lost(found)}?") + " [y/N] ")
         screen.err.flush()
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             screen.note("nothing was removed")
             return 6
     return _tell(client.answer({"verb": "remove", "name": name}), name, screen)
+
+
+def _lost(found: Json) -> str:
+    """All that goes with an instance, whose ``status`` this is."""
+    made = text(found.get("image")) and ", its container, and the volume with its login and its sessions"
+    return f"its history{',' if made else ' and'} its queue{made}"
 
 
 def start(given: Given, client: Client, screen: Screen) -> int:

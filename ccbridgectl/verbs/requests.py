@@ -10,12 +10,13 @@ from ccbridgectl.document import Json, table, tables, text
 from ccbridgectl.grammar import Given
 from ccbridgectl.screen import Screen, Ticker
 from ccbridgectl.stream import Event, Stream
-from ccbridgectl.transcript import Progress, Transcript, about
+from ccbridgectl.transcript import Transcript, about
 from ccbridged.protocol.errors import BridgeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ccbridgectl.markdown import Rendered
+    from ccbridgectl.progress import Progress
 
     Paper = Screen | Rendered
 
@@ -186,12 +187,13 @@ def _pass_on(stream: Stream, screen: Screen, *, only_result: bool) -> None:
 
 
 def _tell(stream: Stream, instance: str, screen: Screen) -> None:
-    transcript, progress = Transcript(), Progress(instance, time.monotonic())
+    transcript, progress = Transcript(), _progress(instance, screen)
     paper = _paper(screen)
     body: Json = {}
     with Ticker(screen, progress, lambda: transcript.at_line_start or paper is not screen):
         for event in stream:
-            progress.read(event)
+            if progress:
+                progress.read(event, time.time())
             paper.put(transcript.read(event))
             if event.type == "approval":
                 paper.put(transcript.finish())
@@ -207,6 +209,15 @@ def _tell(stream: Stream, instance: str, screen: Screen) -> None:
     paper.put(transcript.finish())
     paper.block_ends()
     _complain(body, screen)
+
+
+def _progress(instance: str, screen: Screen) -> Progress | None:
+    """For the quiet line, where there is one."""
+    if not screen.quiet_line:
+        return None
+    from ccbridgectl.progress import Progress
+
+    return Progress(instance, time.time())
 
 
 def _paper(screen: Screen) -> Paper:

@@ -10,6 +10,7 @@ from ccbridgectl.document import Json, dumps, table, tables, text
 from ccbridgectl.grammar import Given
 from ccbridgectl.screen import Screen
 from ccbridgectl.stream import Answer
+from ccbridgectl.text import cut
 from ccbridged.protocol.errors import BridgeError
 
 
@@ -34,7 +35,8 @@ def list_(given: Given, client: Client, screen: Screen) -> int:
     elif given.has("quiet"):
         screen.lines(names)
     else:
-        head, *lines = layout.list_lines(rows, time.time())
+        width = screen.columns() if screen.out_is_terminal else 0
+        head, *lines = [cut(line, width) if width else line for line in layout.list_lines(rows, time.time())]
         states = [text(row.get("state")) for row in rows]
         screen.lines([screen.paint(head, "bold"), *map(screen.state, lines, states)])
     return answer.status

@@ -6,7 +6,7 @@ agent is ``there`` only when it is certain which life of it this is, for another
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from ccbridged.model.effects import CloseStream, Effect, Halt, Json, Launch, OpenStream, Remove, Spec
@@ -41,10 +41,11 @@ class Met:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """It is not there, and is tried again after ``delay`` seconds."""
+    """It is not there, and is tried again after ``delay`` seconds. ``mute``: somebody is there, and says nothing."""
 
     error: BridgeError
     delay: float
+    mute: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +67,11 @@ Step = Effect | Met | Lost | Refused | Over
 
 
 class Agency:
-    """``phase``: away sought launching found awaited there lost ending. ``told``: what the agent said of itself.
+    """``phase``: away sought launching found awaited there lost held ending. ``told``: what the agent said of itself.
 
     ``failures``: in a row. ``ending``: what has been ordered to end and may not be gone yet. ``container``: to be
-    started as well. ``next_spec``: for the next launch; until then the other says where the present agent is.
+    started as well at the next launch. ``held``: nothing is done before somebody says so. ``next_spec``: for the next
+    launch; until then the other says where the present agent is.
     """
 
     def __init__(self, spec: Spec, mail: Mail, pace: Pace) -> None:
@@ -96,7 +98,7 @@ class Agency:
         return [CloseStream(self.spec.name), OpenStream(self.spec)]
 
     def opened(self, window: int, now: float) -> list[Step]:
-        if self.phase == "away":
+        if self.phase in ("away", "held"):
             return []
         self.mail.connect(window, now)
         if self.phase == "ending":
@@ -109,7 +111,7 @@ class Agency:
     def closed(self, reason: str, now: float, *, final: bool) -> list[Step]:
         """The stream ended, or could not be had; without a reason, nobody was there when it was opened."""
         self.mail.disconnect()
-        if self.phase in ("away", "ending", "launching", "lost"):
+        if self.phase in ("away", "ending", "launching", "lost", "held"):
             return []
         if final:
             return self.refuse(BridgeError("refused", reason))
@@ -159,7 +161,8 @@ class Agency:
             self.failures = 0
             self._turn("there")
             return []
-        return self._lose(BridgeError("unavailable", f"the agent said nothing for {CONNECT_WITHIN:g} s"), now)
+        mute = BridgeError("unavailable", f"the agent said nothing for {CONNECT_WITHIN:g} s")
+        return self._lose(mute, now, mute=True)
 
     def refuse(self, error: BridgeError) -> list[Step]:
         return [*self.abandon(), Refused(error)]
@@ -169,6 +172,24 @@ class Agency:
         self._turn("away")
         self.mail.disconnect()
         return [CloseStream(self.spec.name)]
+
+    def died(self, error: BridgeError, now: float) -> list[Step]:
+        """Its container has ended by itself: it is started with the next try."""
+        self.container = True
+        self.mail.disconnect()
+        return [] if self.phase == "lost" else self._lose(error, now)
+
+    def hold(self) -> list[Effect]:
+        """Its container does not run, and who that concerns is told of it: nothing is tried meanwhile."""
+        self._turn("held")
+        self.mail.disconnect()
+        return [CloseStream(self.spec.name)]
+
+    def rename(self, container: str) -> None:
+        """What its container is called by now."""
+        if self.next_spec.container == self.spec.container:
+            self.next_spec = replace(self.next_spec, container=container)
+        self.spec = replace(self.spec, container=container)
 
     def end(self, what: str) -> list[Step]:
         """``what``: of ENDINGS; the answer comes as ``done``. What is about to end already is not ordered again."""
@@ -211,14 +232,16 @@ class Agency:
             self.facts = {name: value for name, value in self.facts.items() if name != "pid"}
         return [*self.abandon(), ended]
 
-    def _lose(self, error: BridgeError, now: float) -> list[Step]:
+    def _lose(self, error: BridgeError, now: float, *, mute: bool = False) -> list[Step]:
         delay = min(self.pace.delay * 2.0 ** min(self.failures, 16), MAX_DELAY)
         self.failures += 1
         self._turn("lost", now + delay)
-        return [Lost(error, delay)]
+        return [Lost(error, delay, mute)]
 
     def _turn(self, phase: str, deadline: float | None = None) -> None:
         self.phase, self.deadline = phase, deadline
+        if phase == "there":
+            self.container = False
 
 
 def fault_of(event: links.RolledBack | links.Incompatible | links.Violation, name: str) -> BridgeError:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """An open question. ``request_id`` is Claude's, ``request`` ours ("" for a turn nobody asked for).
+    """An open question. ``request_id`` and ``call`` (of the tool) are Claude's, ``request`` is ours ("" for a turn
+    nobody asked for).
 
     ``asked_at``: wall time. ``expires``: on the clock of this daemon's life, when it is denied; None: never.
     """
@@ -35,6 +36,7 @@ class Approval:
     suggestions: Sequence[Json] = field(default_factory=tuple)
     asked_at: float = 0.0
     expires: float | None = None
+    call: str = ""
 
     def told(self) -> Json:
         """The JSON object of the client contract."""
@@ -45,6 +47,7 @@ class Approval:
             "tool": self.tool,
             "input": self.input,
             "asked_at": self.asked_at,
+            "tool_use_id": self.call,
             "approve": f"ccbridgectl approve {self.id}",
         }
 
@@ -66,7 +69,7 @@ class Desk:
     def ask(self, asked: PermissionAsked, id_: str, instance: str, request: str, at: Moment) -> Approval:
         """The question that a person must answer."""
         expires = at.now + self.config.timeout if self.config.timeout else None
-        rest = (asked.tool, asked.input, asked.suggestions, at.wall, expires)
+        rest = (asked.tool, asked.input, asked.suggestions, at.wall, expires, asked.call)
         return Approval(id_, asked.request_id, instance, request, *rest)
 
     def opened(self, approval: Approval) -> SaveEvent:

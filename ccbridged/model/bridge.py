@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from ccbridged.model import service, status
+from ccbridged.model import examinations, mending, service, status
 from ccbridged.model.agency import Pace
 from ccbridged.model.approvals import Desk
 from ccbridged.model.config import Config, InstanceConfig
@@ -16,6 +16,9 @@ from ccbridged.model.effects import (
     ClientGone,
     Closed,
     Effect,
+    EngineFound,
+    EngineLost,
+    EngineSaid,
     Fail,
     Heard,
     Input,
@@ -23,19 +26,20 @@ from ccbridged.model.effects import (
     KeepEnv,
     Opened,
     Reloaded,
-    Reply,
     RuntimeDone,
     Say,
     Spec,
     Tick,
 )
-from ccbridged.model.health import Checkup
+from ccbridged.model.findings import Finding
 from ccbridged.model.instance import Instance
 from ccbridged.model.kept import kept_from
 from ccbridged.model.mail import Mail
 from ccbridged.model.memory import Memory, Moment
 from ccbridged.model.naming import pick
+from ccbridged.model.recovery import Limits
 from ccbridged.model.requests import Queue, Request
+from ccbridged.model.rounds import Rounds
 from ccbridged.protocol.errors import BridgeError
 from ccbridged.protocol.link import LinkState
 
@@ -51,19 +55,21 @@ class Known(NamedTuple):
 
 
 class Bridge:
-    """``journal``, ``epoch``: the store's. ``digest``: of the packed agent. ``checkups``: by token."""
+    """``journal``, ``epoch``: the store's. ``digest``: of the packed agent. ``examinations``: token -> client."""
 
     def __init__(self, config: Config, *, journal: str, epoch: int, digest: str) -> None:
         self.config = config
         self.digest = digest
         self.instances: dict[str, Instance] = {}
-        self.checkups: dict[str, Checkup] = {}
+        self.rounds = Rounds()
+        self.examinations: dict[str, str] = {}
         self._journal = journal
         self._epoch = epoch
 
     def load(self, known: Iterable[Known], at: Moment) -> list[Effect]:
         """Everything as it was, and what the configuration asks for besides."""
         effects: list[Effect] = []
+        self.rounds.follow(self.config.health, at)
         for one in known:
             effects += self._restore(one, at)
         return [*effects, *self._configured(at)]
@@ -83,7 +89,12 @@ class Bridge:
             case Reloaded(config):
                 return self._reload(config, at)
             case RuntimeDone(token, "probe", _, facts):
-                return self._probed(token, facts, at)
+                self.rounds.probed(token, facts)
+                return self.rounds.conclude(self.instances, at)
+            case RuntimeDone(_, "survey" | "examine"):
+                return examinations.answer(self, happened)
+            case EngineSaid() | EngineLost() | EngineFound():
+                return self._engine(happened, at)
             case _ if happened.name not in self.instances:
                 return []
             case _:
@@ -91,8 +102,7 @@ class Bridge:
 
     @property
     def deadline(self) -> float | None:
-        times = [instance.deadline for instance in self.instances.values()]
-        times += [checkup.by for checkup in self.checkups.values() if checkup.probes is not None]
+        times = [self.rounds.deadline, *(instance.deadline for instance in self.instances.values())]
         return min((at for at in times if at is not None), default=None)
 
     def create(self, spec: Spec, memory: Memory = Memory()) -> Instance:
@@ -120,7 +130,7 @@ class Bridge:
         match happened:
             case Heard(_, chunk):
                 effects = of.heard(chunk, at)
-                return [*effects, *self._pongs(of, at)]
+                return [*effects, *self.rounds.conclude(self.instances, at)]
             case Opened(_, window):
                 return of.news(of.agency.opened(window, at.now), at)
             case Closed(_, reason, final):
@@ -138,28 +148,32 @@ class Bridge:
         for instance in self.instances.values():
             if instance.deadline is not None and at.now >= instance.deadline:
                 effects += instance.tick(at)
-        return [*effects, *self._conclude(at)]
+        effects += self.rounds.conclude(self.instances, at)
+        return [*effects, *self.rounds.tick(self.instances, at)]
 
-    def _probed(self, token: str, facts: Json, at: Moment) -> list[Effect]:
-        if token in self.checkups:
-            self.checkups[token].probes = facts
-        return self._conclude(at)
-
-    def _pongs(self, instance: Instance, at: Moment) -> list[Effect]:
-        answers = instance.conversation.take_answers()
-        for token, checkup in self.checkups.items():
-            if token in answers:
-                checkup.asked.discard(instance.spec.name)
-        return self._conclude(at)
-
-    def _conclude(self, at: Moment) -> list[Effect]:
-        over = {token: checkup for token, checkup in self.checkups.items() if checkup.over(at)}
-        for token in over:
-            del self.checkups[token]
-        return [Reply(one.client, one.document(self.instances.values(), at)) for one in over.values()]
+    def _engine(self, happened: EngineSaid | EngineLost | EngineFound, at: Moment) -> list[Effect]:
+        effects: list[Effect] = []
+        contained = [one for one in self.instances.values() if one.spec.runtime == "docker"]
+        match happened:
+            case EngineSaid():
+                for instance in contained:
+                    effects += (
+                        mending.engine_said(instance, happened, at) if mending.lives_in(instance, happened) else []
+                    )
+            case EngineLost(reason):
+                effects += self.rounds.engine(Finding(False, reason, at.wall))
+                for instance in contained:
+                    effects += mending.engine_lost(instance, at)
+            case _:
+                self.rounds.hurry(at)
+                effects += self.rounds.engine(Finding(True, f"version {happened.version}", at.wall))
+                for instance in contained:
+                    effects += mending.engine_found(instance, at)
+        return effects
 
     def _forget(self, client: str) -> None:
-        self.checkups = {token: one for token, one in self.checkups.items() if one.client != client}
+        self.rounds.forget(client)
+        examinations.forget(self, client)
         for instance in self.instances.values():
             instance.standing.leave(client)
 
@@ -172,7 +186,7 @@ class Bridge:
 
     def _make(self, spec: Spec, mail: Mail, memory: Memory, queue: Queue) -> Instance:
         conversation = Conversation(spec, memory, queue, Desk(self.config.approvals), self.config.session)
-        self.instances[spec.name] = Instance(spec, mail, conversation, self._pace())
+        self.instances[spec.name] = Instance(spec, mail, conversation, self._pace(), self._limits())
         return self.instances[spec.name]
 
     def _mail(self, name: str, state: LinkState = LinkState(), held: Iterable[tuple[int, str]] = ()) -> Mail:
@@ -187,11 +201,17 @@ class Bridge:
         health = self.config.health
         return Pace(health.recovery_delay, health.max_consecutive_failures)
 
+    def _limits(self) -> Limits | None:
+        health = self.config.health
+        return Limits(health.max_consecutive_failures, health.recovery_delay) if health.enabled else None
+
     def _reload(self, config: Config, at: Moment) -> list[Effect]:
         self.config = config
         session = config.session
+        self.rounds.follow(config.health, at)
         for instance in self.instances.values():
             instance.agency.pace = self._pace()
+            instance.care.recovery.limits = self._limits()
             instance.mail.warn_age = config.pipes.warn_age
             instance.queue.max_queue, instance.queue.max_history = session.max_queue, session.max_history
             instance.conversation.session = session

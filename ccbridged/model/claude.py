@@ -1,4 +1,4 @@
-"""Claude Code's stream-json: the only file that reads or writes it.
+"""Claude Code's stream-json: the only file that reads or writes it, but for ``frames``, which it calls.
 
 One line of its stdout becomes one ``Said``; what is not understood passes through as Frame. A turn ends with a result
 that names the prompt's uuid *and*, where the CLI has them, a terminal lifecycle frame; ``subtype:"success"`` alone is
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ccbridged.model.effects import Json
+from ccbridged.model.frames import Frame, read_frame
 from ccbridged.model.jsonline import decode
 
 BARRIER = "ccbridged-start"
@@ -21,6 +22,8 @@ BARRIER_TIMEOUT = 86_400
 INITIALIZE = "ccbridged-initialize"
 SCRUB = ["CLAUDECODE", "CLAUDE_CODE_RESUME_INTERRUPTED_TURN"]
 """Variables that would make Claude Code start turns by itself or take itself for nested."""
+VARIABLES = {"CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS": "1"}
+"""So that it says when it waits for a person, whoever asked what, and when it is idle."""
 FLAGS = [
     *("-p", "--verbose", "--input-format", "stream-json", "--output-format", "stream-json"),
     *("--include-partial-messages", "--permission-prompt-tool", "stdio"),
@@ -31,10 +34,12 @@ MAX_COST = 1e9
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The answer to ``initialize``. ``barrier``: no prompt starts before the host has said so."""
+    """The answer to ``initialize``. ``barrier``: no prompt starts before the host has said so. ``login``: with what it
+    logs in to the model, such as a variable's name; "none"; "" where it does not say."""
 
     version: str
     barrier: bool
+    login: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +52,13 @@ class StartAsked:
 
 @dataclass(frozen=True, slots=True)
 class PermissionAsked:
+    """``call``: the id of the tool's call that is asked about, "" where it is not said."""
+
     request_id: str
     tool: str
     input: Json
     suggestions: tuple[Json, ...]
+    call: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +97,6 @@ class TurnEnded:
     session_id: str
     cost_usd: float
     usage: Json = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """Any other frame, a sign of life. ``began``: (id, tool) of the calls that it opens; ``ended``: ids of those that
-    it closes."""
-
-    type: str
-    session_id: str
-    began: tuple[tuple[str, str], ...] = ()
-    ended: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +189,7 @@ def read_line(line: str) -> Said:
         case {"type": "result"}:
             return _read_result(frame)
         case {"type": str(kind)}:
-            return _read_frame(kind, frame)
+            return read_frame(kind, frame)
         case _:
             return Noise(line)
 
@@ -204,7 +201,7 @@ def _read_request(request_id: str, request: Json) -> Said:
         case {"subtype": "can_use_tool", "tool_name": str(tool), "input": dict(given)}:
             rules = request.get("permission_suggestions")
             kept = tuple(rule for rule in rules if isinstance(rule, dict)) if isinstance(rules, list) else ()
-            return PermissionAsked(request_id, tool, given, kept)
+            return PermissionAsked(request_id, tool, given, kept, _text(request.get("tool_use_id")))
         case _:
             return Frame(f"control_request/{_text(request.get('subtype'))}", "")
 
@@ -213,8 +210,17 @@ def _read_response(request_id: str, rest: Json) -> Said:
     body = rest.get("response")
     if request_id == INITIALIZE and rest.get("subtype") == "success" and isinstance(body, dict):
         barrier = body.get("hooks_applied") is True and body.get("hook_on_failure_supported") is True
-        return Ready(_text(body.get("claude_code_version")), barrier)
+        return Ready(_text(body.get("claude_code_version")), barrier, _login(body.get("account")))
     return Answered(request_id, "" if rest.get("subtype") == "success" else _text(rest.get("error")) or "refused")
+
+
+def _login(account: object) -> str:
+    """A cloud provider brings its own login, of which Claude Code says nothing; a key goes before a token."""
+    told = account if isinstance(account, dict) else {}
+    provider, key, token = (_text(told.get(name)) for name in ("apiProvider", "apiKeySource", "tokenSource"))
+    if provider not in ("", "firstParty"):
+        return provider
+    return key if key not in ("", "none") else token
 
 
 def _read_result(frame: Json) -> TurnEnded:
@@ -243,20 +249,6 @@ def _outcome(frame: Json) -> tuple[str, str]:
     if not reason and not told and frame.get("num_turns") == 0:
         told = [_text(frame.get("result")) or "Claude Code did not run the prompt: a hook blocked it"]
     return "failed", "; ".join(told) or _text(frame.get("result")) or reason or _text(frame.get("subtype"))
-
-
-def _read_frame(kind: str, frame: Json) -> Frame:
-    began: list[tuple[str, str]] = []
-    ended: list[str] = []
-    message = frame.get("message")
-    content = message.get("content") if isinstance(message, dict) else None
-    for block in content if isinstance(content, list) else ():
-        match block:
-            case {"type": "tool_use", "id": str(id_), "name": str(name)}:
-                began.append((id_, name))
-            case {"type": "tool_result", "tool_use_id": str(id_)}:
-                ended.append(id_)
-    return Frame(kind, _text(frame.get("session_id")), tuple(began), tuple(ended))
 
 
 def _text(value: object) -> str:

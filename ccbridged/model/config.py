@@ -154,7 +154,12 @@ class ApprovalsConfig:
 class NotifyConfig:
     """Telling others."""
 
-    command: tuple[str, ...] = setting((), Words(0), "Run on events, with the event as JSON on its stdin. Empty: none.")
+    command: tuple[str, ...] = setting(
+        (),
+        Words(0),
+        "Run for each event but Claude's stream, one at a time, at most 10 s, with the line of `events --json` on its"
+        " stdin. A notification: nothing is told twice, what cannot be told is dropped. Empty: none.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from ccbridged.model import claude
 from ccbridged.model.approvals import Approval, Desk
 from ccbridged.model.config import SessionConfig
 from ccbridged.model.effects import Save, SaveEvent, SaveLog, Spec
+from ccbridged.model.frames import Frame
 from ccbridged.model.jsonline import as_ascii
 from ccbridged.model.lives import READY_WITHIN, Lives
 from ccbridged.model.memory import Memory, Moment
@@ -42,7 +43,8 @@ FromProgram = Started | NotStarted | Output | Errors | Overlong | Exited | Taile
 
 
 class Conversation:
-    """``reachable``: there is an agent to say things to; without one nothing new is begun."""
+    """``reachable``: there is an agent to say things to; without one nothing new is begun. ``heard_at``: when the
+    program last said anything."""
 
     def __init__(self, spec: Spec, memory: Memory, queue: Queue, desk: Desk, session: SessionConfig) -> None:
         self.spec = spec
@@ -51,25 +53,28 @@ class Conversation:
         self.session = session
         self.lives = Lives()
         self.reachable = True
+        self.heard_at = 0.0
         self._memory = memory
         self._idle_since = 0.0
         self._ending = ""
-        self._answers: set[str] = set()
 
     @property
     def memory(self) -> Memory:
-        turn = self.turn
-        tools = tuple(turn.tools.items())
-        return replace(self._memory, settling=turn.settling, tools=tools, approvals=turn.approvals)
+        return self.turn.remembered(self._memory)
 
     @property
     def phase(self) -> str:
         return self._memory.phase
 
     @property
+    def restarting(self) -> bool:
+        """It has been told to end, so that it can begin anew."""
+        return self._ending == "anew"
+
+    @property
     def deadline(self) -> float | None:
         if not self.reachable:
-            return self.turn.waiting_deadline
+            return self.turn.limit
         late_at = self.lives.late_at if self.phase == "starting" else None
         times = [self.lives.retry_at, self.turn.deadline, self._sleep_at(), late_at]
         return min((at for at in times if at is not None), default=None)
@@ -84,7 +89,7 @@ class Conversation:
         self.turn.resume(at)
         self.lives.wait(at.now)
         self._idle_since = at.now
-        if self._ending == "none":
+        if self._ending in ("none", "anew"):
             self._ending = ""  # It was to end, and could not be ended.
         return self._wake(at)
 
@@ -126,18 +131,18 @@ class Conversation:
         return self._tell(self.turn.answer(approval, line, verdict, at))
 
     def ask(self, line: str) -> list[Step]:
-        """A control request of the host's own; its answer comes back as ``claude.Answered``."""
-        return [self._feed(line)]
+        """A control request of the host's own, if there is a program to ask; its answer is a sign of life."""
+        return [self._feed(line)] if self.phase == "ready" and self.reachable else []
 
-    def take_answers(self) -> set[str]:
-        """Ids of the control requests that have been answered since the last time."""
-        answers, self._answers = self._answers, set()
-        return answers
+    def restart(self) -> list[Step]:
+        """End the program, by force if need be, and begin anew with what it was doing judged by its session's file."""
+        self._ending = "anew"
+        return [self._end()]
 
     def tick(self, at: Moment) -> list[Step]:
         """Whatever is due by now."""
         if not self.reachable:
-            return list(self.turn.expire(at))
+            return self._tell(self.turn.tick_apart(at, alive=not self._dead))
         steps = [*self._tell(self.turn.tick(at)), *self._mourn(at)]
         if _due(self.lives.retry_at, at.now):
             steps += self.begin(at)
@@ -173,6 +178,7 @@ class Conversation:
             case Exited(_, _, code, _):
                 return self._exited(code, at)
             case Output(_, _, line):
+                self.heard_at = at.now
                 return self._said(claude.read_line(line), line, at)
             case _:
                 return []
@@ -180,8 +186,8 @@ class Conversation:
     def _said(self, said: claude.Said, line: str, at: Moment) -> list[Step]:
         turn = self.turn
         match said:
-            case claude.Ready(version, barrier):
-                self._memory = replace(self._memory, phase="ready", version=version, barrier=barrier)
+            case claude.Ready(version, barrier, login):
+                self._memory = replace(self._memory, phase="ready", version=version, barrier=barrier, login=login)
                 self.lives.ready()
                 return self._next(at)
             case claude.StartAsked(request_id, transcript):
@@ -192,15 +198,14 @@ class Conversation:
                 return self._tell(turn.permission(said, at))
             case claude.PermissionWithdrawn(request_id):
                 return list(turn.withdraw(request_id))
-            case claude.Answered(request_id):
-                self._answers.add(request_id)
+            case claude.Answered():
                 return []
             case claude.Lifecycle():
                 self._memory = replace(self._memory, lifecycle=True)
                 return [*turn.lifecycle(said, at), *self._next(at)]
             case claude.TurnEnded():
                 return self._turn_ended(said, line, at)
-            case claude.Frame():
+            case Frame():
                 turn.progress(said, at)
                 self._idle_since = at.now
                 self._memory = replace(self._memory, session_id=said.session_id or self._memory.session_id)
@@ -236,14 +241,15 @@ class Conversation:
         if early and claude.session_unusable(self.lives.words):
             self._memory = replace(self._memory, session_id="", transcript="")
         steps = self._died(code, at)
-        if self._ending:
-            self._memory = replace(self._memory, phase=self._ending)
-        else:
+        ending, self._ending = self._ending, ""
+        if not ending:
             self.lives.died(code, at.now, early=early)
-        asleep, self._ending = self._ending == "asleep", ""
+        elif ending != "anew":
+            self._memory = replace(self._memory, phase=ending)
         told = '{"program":"exited","code":' + str(code) + "}"
         steps = [SaveEvent(self.spec.name, "", "program", told), *steps]
-        return [*steps, *(self.begin(at) if asleep and self.queue.waiting else [])]
+        again = ending == "anew" or (ending == "asleep" and self.queue.waiting)
+        return [*steps, *(self.begin(at) if again else [])]
 
     def _died(self, code: int, at: Moment) -> list[Step]:
         self._memory = self._memory.ended(code)
@@ -266,12 +272,12 @@ class Conversation:
         self._memory = replace(memory, phase="starting", life=life, lifecycle=False)
         self.lives.wait(at.now)
         line = claude.argv(self.spec.program, self.spec.args, session, resume=resume)
-        start = Start(MAIN, life, line, self.spec.workdir, {}, claude.SCRUB, claude.end_session())
+        start = Start(MAIN, life, line, self.spec.workdir, claude.VARIABLES, claude.SCRUB, claude.end_session())
         return [start, self._feed(claude.initialize())]
 
     def _sleep_at(self) -> float | None:
         idle = self.session.idle_timeout
-        if not idle or self.phase != "ready" or self.turn.doing or self.queue.waiting or self._ending:
+        if not idle or self.phase != "ready" or self.turn.awake or self.queue.waiting or self._ending:
             return None
         return self._idle_since + idle
 

@@ -113,6 +113,34 @@ class AgentEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineSaid:
+    """Something became of a container: ``container`` is its id, ``called`` its name by now.
+
+    ``action``: start die oom kill pause unpause rename destroy. ``details``, where they apply: ``exit_code``,
+    ``signal`` (as text), ``was`` (the old name).
+    """
+
+    container: str
+    called: str
+    action: str
+    details: Json
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLost:
+    """The engine's events cannot be heard; it is tried again until EngineFound."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFound:
+    """The engine's events are heard from now on; what happened before is unknown."""
+
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reloaded:
     config: Config
 
@@ -122,7 +150,20 @@ class Tick:
     """A deadline has come; also the first input of a daemon's life."""
 
 
-Input = Asked | ClientGone | Opened | Heard | Closed | RuntimeDone | AgentEnded | Reloaded | Tick
+Input = (
+    Asked
+    | ClientGone
+    | Opened
+    | Heard
+    | Closed
+    | RuntimeDone
+    | AgentEnded
+    | EngineSaid
+    | EngineLost
+    | EngineFound
+    | Reloaded
+    | Tick
+)
 
 
 # What must be durable.
@@ -342,11 +383,35 @@ class KeepEnv:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Look at the engine, the FIFOs and the store for ``health``. RuntimeDone ``probe`` with ``name`` = ``token`` and
-    ``facts`` {component: [ok, detail]}."""
+    """Look at the engine, the containers, the FIFOs and the store. RuntimeDone ``probe`` with ``name`` = ``token`` and
+    ``facts``: ``docker_daemon`` and ``store`` as [ok, detail], ``fifo_pipes`` and ``container`` as {instance: [ok,
+    detail, excused]}; ``excused`` is true for what somebody wanted so."""
 
     token: str
     specs: tuple[Spec, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WatchEngine:
+    """There are instances in containers: listen to the engine's events, if that is not done yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """Look at all containers of the engine. RuntimeDone ``survey`` with ``name`` = ``token`` and ``facts``: ``links``,
+    the directory of all link directories, and ``containers``, a list of ``sighting.Sighting``."""
+
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Examine:
+    """Look for what commonly goes wrong. RuntimeDone ``examine`` with ``name`` = ``token`` and ``facts``: ``links``, as
+    above, and ``seen``, a ``sighting.Examination``. ``logins``: instances whose login is not known."""
+
+    token: str
+    specs: tuple[Spec, ...]
+    logins: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,6 +447,9 @@ Act = (
     | Remove
     | KeepEnv
     | Probe
+    | WatchEngine
+    | Survey
+    | Examine
     | Say
     | Exit
 )

@@ -1,77 +1,115 @@
-"""One look at everything: what the daemon knows, what its probes find, and whether each program answers."""
+"""One look at everything: what the probes find, whether each agent and each program answers.
+
+Who answers is well, however busy; so is whoever says anything after it was asked.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from ccbridged.model.effects import Json
+from ccbridged.model import claude, mending
+from ccbridged.model.effects import Effect, Json, Probe
+from ccbridged.model.findings import SHARED, Finding, Findings
 from ccbridged.model.instance import Instance
 from ccbridged.model.memory import Moment
 
 PATIENCE = 5.0
-"""Seconds that a program may take to answer, busy or not."""
-COMPONENTS = ("docker_daemon", "fifo_pipes", "container", "agent", "program", "store")
-
-Verdict = tuple[bool, str]
+"""Seconds that an agent or a program may take to answer, busy or not."""
 
 
-class Checkup:
-    """``probes``: component -> [ok, detail], once they are done. ``asked``: names whose program has not answered."""
+class Look:
+    """``client``: who asked for it, "" for the health loop. ``probes``: what they found, once they are done."""
 
-    def __init__(self, client: str, component: str, asked: Iterable[str], at: Moment) -> None:
+    def __init__(self, token: str, client: str, component: str, at: Moment) -> None:
+        self.token = token
         self.client = client
         self.component = component
-        self.asked = set(asked)
+        self.began = at
         self.by = at.now + PATIENCE
         self.probes: Json | None = None
+        self._instances: list[Instance] = []
+        self._lives: dict[str, int] = {}
+
+    def begin(self, instances: Iterable[Instance]) -> list[Effect]:
+        """Ask all who should run."""
+        self._instances = [instance for instance in instances if instance.wanted]
+        effects: list[Effect] = [Probe(self.token, tuple(instance.spec for instance in self._instances))]
+        for instance in self._instances:
+            if instance.conversation.reachable and instance.conversation.phase == "ready":
+                self._lives[instance.name] = instance.conversation.memory.life
+            effects += mending.ask(instance, claude.ping(self.token), self.began)
+        return effects
 
     def over(self, at: Moment) -> bool:
         """The probes set limits of their own."""
-        return self.probes is not None and (not self.asked or at.now >= self.by)
+        return self.probes is not None and (at.now >= self.by or all(map(self._answered, self._instances)))
 
-    def document(self, instances: Iterable[Instance], at: Moment) -> Json:
-        """The answer of ``health``. Instances that nobody wants to run are well as they are."""
-        wanted = [instance for instance in instances if instance.wanted]
-        verdicts: dict[str, Verdict] = {name: _read(value) for name, value in (self.probes or {}).items()}
-        verdicts["agent"] = _sum(_agent(instance, at) for instance in wanted)
-        verdicts["program"] = _sum(self._program(instance) for instance in wanted)
-        components: list[Json] = [
-            {"name": name, "ok": verdicts[name][0], "detail": verdicts[name][1], "checked_at": at.wall}
-            for name in COMPONENTS
-            if name in verdicts and self.component in ("", name)
-        ]
-        return {"v": 1, "ok": all(component["ok"] for component in components), "components": components}
+    def findings(self, at: Moment) -> Findings:
+        """Instances that nobody wants to run any more are well as they are."""
+        probes = self.probes or {}
+        shared = {name: _read(probes[name], at) for name in SHARED if name in probes}
+        wanted = [instance for instance in self._instances if instance.wanted and not instance.gone]
+        return Findings(shared, {instance.name: self._of(instance, probes, at) for instance in wanted})
 
-    def _program(self, instance: Instance) -> str:
-        name, conversation = instance.name, instance.conversation
+    def _answered(self, instance: Instance) -> bool:
+        """Whether there is nothing to be waited for."""
+        conversation = instance.conversation
         if not conversation.reachable:
-            return f"{name}: cannot be asked without its agent"
-        if name in self.asked:
-            return f"{name}: has not answered for {PATIENCE:g} s"
-        if conversation.phase in ("ready", "asleep"):
-            return ""
-        return f"{name}: {conversation.lives.complaint or conversation.phase}"
+            return True
+        mute = conversation.phase == "ready" and conversation.heard_at < self.began.now
+        return instance.mail.link.round_trip is not None and not mute
+
+    def _of(self, instance: Instance, probes: Json, at: Moment) -> dict[str, Finding]:
+        found: dict[str, Finding] = {}
+        for component in ("fifo_pipes", "container"):
+            table = probes.get(component)
+            if isinstance(table, Mapping) and instance.name in table:
+                found[component] = _read(table[instance.name], at)
+        if "fifo_pipes" in found and found["fifo_pipes"].ok:
+            found["fifo_pipes"] = _filled(found["fifo_pipes"], instance, at)
+        return {**found, "agent": _agent(instance, self.began, at), "program": self._program(instance, at)}
+
+    def _program(self, instance: Instance, at: Moment) -> Finding:
+        conversation = instance.conversation
+        if not conversation.reachable:
+            return Finding(False, "cannot be asked without its agent", at.wall, excused=True)
+        if conversation.phase == "asleep":
+            return Finding(True, "asleep", at.wall)
+        if conversation.phase != "ready" or conversation.restarting:
+            doing = "is being restarted" if conversation.restarting else conversation.phase
+            return Finding(False, conversation.lives.complaint or doing, at.wall, excused=True)
+        if conversation.memory.life != self._lives.get(instance.name):
+            return Finding(True, "has just been started", at.wall, excused=True)
+        return _alive(conversation.heard_at, self.began, at)
 
 
-def _agent(instance: Instance, at: Moment) -> str:
-    if instance.mail.link.up:
-        overdue = instance.mail.overdue(at.now)
-        return f"{instance.name}: {overdue}" if overdue else ""
-    reason = instance.standing.reason
-    return f"{instance.name}: {instance.state}" + (f", {reason}" if reason else "")
+def _filled(pipes: Finding, instance: Instance, at: Moment) -> Finding:
+    """How long the oldest frame in them has waited; whether that is too long is said of the agent."""
+    since = instance.mail.link.oldest_unacked_since()
+    waits = "nothing waits in them" if since is None else f"what waits in them does so for {at.now - since:.1f} s"
+    return Finding(True, f"{pipes.detail}; {waits}", at.wall)
 
 
-def _sum(faults: Iterable[str]) -> Verdict:
-    """Of all instances one verdict; "" is no fault."""
-    faults = list(faults)
-    bad = [fault for fault in faults if fault]
-    if not faults:
-        return True, "no instance runs"
-    return not bad, "; ".join(bad) or f"{len(faults)} well"
+def _agent(instance: Instance, began: Moment, at: Moment) -> Finding:
+    link, reason = instance.mail.link, instance.standing.reason
+    if not instance.conversation.reachable:
+        return Finding(False, instance.state + (f", {reason}" if reason else ""), at.wall, excused=True)
+    if overdue := instance.mail.overdue(at.now):
+        return Finding(False, overdue.removeprefix("the agent "), at.wall)
+    if link.round_trip is not None:
+        digest = str(instance.agency.told.get("digest", ""))[:12]
+        return Finding(True, f"answered in {link.round_trip * 1000:.1f} ms, digest {digest}", at.wall)
+    return _alive(link.heard_at, began, at)
 
 
-def _read(value: object) -> Verdict:
+def _alive(heard_at: float, began: Moment, at: Moment) -> Finding:
+    if heard_at < began.now:
+        return Finding(False, f"has not answered for {at.now - began.now:.0f} s", at.wall)
+    return Finding(True, f"last heard {at.now - heard_at:.1f} s ago", at.wall)
+
+
+def _read(value: object, at: Moment) -> Finding:
     match value:
-        case [bool(ok), str(detail)]:
-            return ok, detail
-    return False, "the probe said nothing"
+        case [bool(ok), str(detail), *rest]:
+            return Finding(ok, detail, at.wall, excused=rest == [True])
+    return Finding(False, "the probe said nothing", at.wall)

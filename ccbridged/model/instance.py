@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ccbridged.model import agency as agencies
+from ccbridged.model import mending
 from ccbridged.model.agency import ALIVE_WITHIN, Agency, Lost, Met, Over, Pace, Refused
+from ccbridged.model.care import Care
 from ccbridged.model.conversation import Conversation, Step
-from ccbridged.model.effects import DropInstance, Effect, Exit, SaveInstance, Say, Spec
+from ccbridged.model.effects import DropInstance, Effect, Exit, SaveInstance, Say, Spec, WatchEngine
 from ccbridged.model.kept import Kept
 from ccbridged.model.mail import Event, Mail
 from ccbridged.model.memory import Moment
+from ccbridged.model.recovery import Limits, Remedy
 from ccbridged.model.requests import Outcome, Request
 from ccbridged.model.standing import Standing
 from ccbridged.protocol import link as links
@@ -25,11 +28,12 @@ from ccbridged.protocol.messages import Alive, End, Errors, Feed, Quit, Start, T
 class Instance:
     """``gone``: it has been removed, or its first start was refused."""
 
-    def __init__(self, spec: Spec, mail: Mail, conversation: Conversation, pace: Pace) -> None:
+    def __init__(self, spec: Spec, mail: Mail, conversation: Conversation, pace: Pace, limits: Limits | None) -> None:
         self.name = spec.name
         self.mail = mail
         self.agency = Agency(spec, mail, pace)
         self.conversation = conversation
+        self.care = Care(spec, limits)
         self.queue = conversation.queue
         self.standing = Standing(spec.name)
         self.wanted = False
@@ -49,7 +53,7 @@ class Instance:
 
     @property
     def deadline(self) -> float | None:
-        times = [self.agency.deadline, self.mail.deadline, self.conversation.deadline]
+        times = [self.agency.deadline, self.mail.deadline, self.conversation.deadline, self.care.deadline]
         return min((at for at in times if at is not None), default=None)
 
     # What somebody asks for.
@@ -62,7 +66,11 @@ class Instance:
             return self.remove(at)
         if kept.ending:
             return self.stop(at, container=kept.ending == "container", again=kept.wanted)
-        return self.start(at) if kept.wanted else self._settled([], at)
+        if kept.wanted and (stopped := self.care.load(kept.facts)):
+            self.wanted = True
+            self.standing.become("start", at)
+            return self.settled([WatchEngine(), *mending.hold(self, stopped, at)], at)
+        return self.start(at) if kept.wanted else self.settled([], at)
 
     def add(self, at: Moment) -> list[Effect]:
         """The first start: where that is refused, nothing is left of it."""
@@ -73,26 +81,27 @@ class Instance:
         """Raises BridgeError ``busy`` while it is being removed, as do ``stop`` and ``submit``."""
         self._demand_that_it_stays()
         self.wanted = True
+        self.care.forgive()
         self.agency.container = container
         self.agency.failures = 0
         self.conversation.lives.forgive()
-        return self._settled([] if self.agency.phase == "ending" else self._begin(at), at)
+        return self.settled([] if self.agency.phase == "ending" else self._begin(at), at)
 
     def stop(self, at: Moment, *, container: bool, again: bool = False) -> list[Effect]:
         """End program and agent; ``again``: and start them after that. What is queued stays so."""
         self._demand_that_it_stays()
         self.wanted = again
-        return self._settled(self._end("container" if container else "agent", "restarting" if again else "", at), at)
+        return self.settled(self._end("container" if container else "agent", "restarting" if again else "", at), at)
 
     def remove(self, at: Moment) -> list[Effect]:
         """Everything, and all that waits is cancelled."""
         self.wanted = False
-        return self._settled([*self._cancel_all(at), *self._end("everything", "being removed", at)], at)
+        return self.settled([*self._cancel_all(at), *self._end("everything", "being removed", at)], at)
 
     def wait(self, client: str, goal: str, at: Moment) -> list[Effect]:
         """Answer the client when the instance is ``up``, ``down`` or ``gone``, or cannot be."""
         self.standing.wait(client, goal)
-        return self._settled([], at)
+        return self.settled([], at)
 
     def submit(self, request: Request, at: Moment) -> list[Effect]:
         """Raises BridgeError ``busy`` where the queue is full, too."""
@@ -105,7 +114,7 @@ class Instance:
         if current is not None and current.id == id_:
             return self.interrupt(at)
         outcome = Outcome("cancelled", error="cancelled before it started")
-        return self._settled(list(self.queue.end(id_, outcome, at.wall)), at)
+        return self.settled(list(self.queue.end(id_, outcome, at.wall)), at)
 
     def interrupt(self, at: Moment) -> list[Effect]:
         """Stop the turn that runs."""
@@ -113,25 +122,27 @@ class Instance:
 
     def steps(self, steps: Iterable[Step], at: Moment) -> list[Effect]:
         """What was asked of the conversation directly."""
-        return self._settled(self.mail.post(steps), at)
+        return self.settled(self.mail.post(steps), at)
 
     # What happens.
 
     def news(self, steps: Iterable[agencies.Step], at: Moment) -> list[Effect]:
         """Something has become of its agent."""
-        return self._settled(self._follow(steps, at), at)
+        return self.settled(self.follow(steps, at), at)
 
     def heard(self, chunk: bytes, at: Moment) -> list[Effect]:
         effects: list[Effect] = []
         for event in self.mail.hear(chunk, at.now):
             effects += self._event(event, at)
-        return self._settled(effects, at)
+        return self.settled(effects, at)
 
     def tick(self, at: Moment) -> list[Effect]:
         """Whatever is due by now."""
         self.mail.tick(at.now)
-        effects = self._follow(self.agency.tick(at.now), at)
-        return self._settled([*effects, *self.mail.post(self.conversation.tick(at))], at)
+        effects = self.follow(self.agency.tick(at.now), at)
+        effects += self.mail.post(self.conversation.tick(at))
+        remedy = self.care.remedy(at, self.conversation, self.mail.link)
+        return self.settled([*effects, *(mending.mend(self, remedy, at) if remedy else [])], at)
 
     # The rest is how.
 
@@ -143,17 +154,18 @@ class Instance:
     def _begin(self, at: Moment) -> list[Effect]:
         """To have an agent and a program, from whatever there is of them."""
         self.standing.become("start", at)
-        if self.agency.phase in ("away", "lost"):
-            return self._follow(self.agency.seek(), at)
+        watch: list[Effect] = [WatchEngine()] if self.spec.runtime == "docker" else []
+        if self.agency.phase in ("away", "lost", "held"):
+            return [*watch, *self.follow(self.agency.seek(), at)]
         idle = self.agency.phase == "there" and self.conversation.phase == "none"
-        return self.mail.post(self.conversation.begin(at)) if idle else []
+        return [*watch, *(self.mail.post(self.conversation.begin(at)) if idle else [])]
 
     def _end(self, what: str, reason: str, at: Moment) -> list[Effect]:
         self.conversation.retire()
         if self.wanted:
             self.standing.become("stop", at, reason)
-            return self._follow(self.agency.end(what), at)
-        return [*self.standing.stop(at, reason), *self._follow(self.agency.end(what), at)]
+            return self.follow(self.agency.end(what), at)
+        return [*self.standing.stop(at, reason), *self.follow(self.agency.end(what), at)]
 
     def _cancel_all(self, at: Moment) -> list[Effect]:
         effects: list[Effect] = []
@@ -174,7 +186,7 @@ class Instance:
                 told = "another ccbridged works with this state directory, or its database is an old copy"
                 return [Exit(75, f"{told}: {reason}; end the other one, or put the newest database back")]
             case _:
-                return self._follow(self.agency.refuse(agencies.fault_of(event, self.name)), at)
+                return self.follow(self.agency.refuse(agencies.fault_of(event, self.name)), at)
 
     def _message(self, text: str, at: Moment) -> list[Effect]:
         try:
@@ -201,7 +213,7 @@ class Instance:
         idle = sleeps or self.state == "failed" or self.agency.phase == "ending"
         return [*dead, *([] if idle else conversation.begin(at))]
 
-    def _follow(self, steps: Iterable[agencies.Step], at: Moment) -> list[Effect]:
+    def follow(self, steps: Iterable[agencies.Step], at: Moment) -> list[Effect]:
         """What has become of the agent makes what becomes of the instance."""
         effects: list[Effect] = []
         for step in steps:
@@ -209,10 +221,12 @@ class Instance:
                 case Met():
                     self._new = False
                     self.standing.become("connect", at)
-                case Lost(error, delay):
+                case Lost(error, delay, mute):
                     effects += self._lose(error, delay, at)
+                    if mute:
+                        self.care.recovery.mute(error.message, at.now)
                 case Refused(error):
-                    effects += self._undo(error, at) if self._new else self._give_up(error, at)
+                    effects += self._undo(error, at) if self._new else self.give_up(error, at)
                 case Over(what, error):
                     effects += self._over(what, error, at)
                 case _:
@@ -227,9 +241,10 @@ class Instance:
         if self._new:
             return self._undo(error, at)
         told = Say("warning", f"{self.name}: {error.message}; trying again in {delay:g} s")
-        return [told, *self.standing.lose(error, at)]
+        noted = self.care.note(Remedy("start-agent", "agent", error.message), at)
+        return [told, *noted, *self.standing.lose(error, at)]
 
-    def _give_up(self, error: BridgeError, at: Moment) -> list[Effect]:
+    def give_up(self, error: BridgeError, at: Moment) -> list[Effect]:
         self.conversation.lives.retry_at = None
         return self.standing.give_up(error, at)
 
@@ -241,7 +256,7 @@ class Instance:
         self.conversation.retire()
         self.wanted = False
         self.standing.become("stop", at, error.message)
-        return [told, *self._cancel_all(at), *self._follow(self.agency.end("everything"), at)]
+        return [told, *self._cancel_all(at), *self.follow(self.agency.end("everything"), at)]
 
     def _over(self, what: str, error: BridgeError | None, at: Moment) -> list[Effect]:
         """Agent, container or everything is gone, or cannot be ended."""
@@ -251,16 +266,19 @@ class Instance:
             told = self.standing.vanish(f"left behind: {left}" if left else "", self._refusal)
             return [DropInstance(self.name), *told]
         told = self.standing.down(error)
-        if self.wanted:
+        if self.wanted and self.state == "recovering":
+            return [*told, *self.follow(self.agency.seek(), at)]
+        if self.wanted and self.state != "failed":
             return [*told, *self._begin(at)]
         return [*told, *(self.conversation.bury(at) if error is None else [])]
 
-    def _settled(self, effects: list[Effect], at: Moment) -> list[Effect]:
+    def settled(self, effects: list[Effect], at: Moment) -> list[Effect]:
         """The end of every input: what state that makes, who is told, what is saved."""
         effects = [*effects, *self._judge(at)]
         if self.gone:
             return effects
         agency, memory = self.agency, self.conversation.memory
+        agency.facts = self.care.facts(agency.facts)
         kept = Kept(agency.spec, self.wanted, agency.ending, agency.facts, agency.told, memory)
         if kept != self._saved:
             self._saved = kept
@@ -274,7 +292,7 @@ class Instance:
         effects: list[Effect] = []
         if self.mail.flooded and agency.phase not in ("away", "ending"):
             refusal = BridgeError("refused", self.mail.flooded, f"ccbridgectl restart {self.name}")
-            effects += self._follow(agency.refuse(refusal), at)
+            effects += self.follow(agency.refuse(refusal), at)
         if agency.phase != "there":
             conversation.reachable = False
             return effects
@@ -283,12 +301,14 @@ class Instance:
             if conversation.phase == "none" and lives.retry_at is None:
                 # An agent that is new says so at once, and then its program is started without this.
                 lives.retry_at = at.now + ALIVE_WITHIN
-        if conversation.phase in ("ready", "asleep"):
+        if conversation.phase in ("ready", "asleep") and not conversation.restarting:
             standing.become("ready", at)
             standing.become("feed" if conversation.turn.busy else "rest", at)
+            effects += self.care.well(at)
         elif lives.hopeless or lives.unborn >= agency.pace.patience:
             gone = BridgeError("failed", lives.complaint)
-            effects += self._give_up(gone, at) if standing.state != "failed" else []
+            effects += self.give_up(gone, at) if standing.state != "failed" else []
         elif lives.retry_at is not None and lives.complaint and standing.state != "recovering":
             effects += standing.lose(BridgeError("failed", lives.complaint), at)
+            effects += self.care.note(Remedy("start-program", "program", lives.complaint), at)
         return effects

@@ -68,6 +68,11 @@ class Mail:
     def disconnect(self) -> None:
         self.link.disconnect()
 
+    def ask(self, now: float) -> None:
+        """Ask the agent for a sign of life, which costs no message: see ``Link.ask``."""
+        self.link.ask(now)
+        self._flush = True
+
     def renew(self) -> None:
         """After an event that ended the link for good, somebody wants another try."""
         self.flooded = ""

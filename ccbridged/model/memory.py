@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import asdict, dataclass, replace
 from typing import NamedTuple
 
+from ccbridged.model.activity import Activity
 from ccbridged.model.approvals import Approval
 from ccbridged.model.effects import Json
 
@@ -28,10 +29,11 @@ class Moment(NamedTuple):
 class Memory:
     """``phase`` of the program: none, looking (at the last session's file), starting, ready, asleep.
 
-    ``barrier``: it starts no prompt before it was told to. ``lifecycle``: it tells when a turn is truly over; then
-    ``settling`` is the uuid of an ended turn of which that is still to come. ``tools``: (id, name) of calls that run.
-    ``approvals``: permission questions that wait. ``spent``: US dollars, the last word on what this session has cost;
-    ``banked``: what Claude Code will remember of that when it is killed.
+    ``login``: see ``claude.Ready``. ``barrier``: it starts no prompt before it was told to. ``lifecycle``: it tells
+    when a turn is truly over; then ``settling`` is the uuid of an ended turn of which that is still to come.
+    ``tools``: (id, name, wall time of the begin) of calls that run. ``stage``, ``limit``, ``background``: what
+    ``course`` knows of the turn. ``approvals``: permission questions that wait. ``spent``: US dollars, the last word
+    on what this session has cost; ``banked``: what Claude Code will remember of that when it is killed.
     """
 
     phase: str = "none"
@@ -39,10 +41,14 @@ class Memory:
     session_id: str = ""
     transcript: str = ""
     version: str = ""
+    login: str = ""
     barrier: bool = False
     lifecycle: bool = False
     settling: str = ""
-    tools: tuple[tuple[str, str], ...] = ()
+    tools: tuple[tuple[str, str, float], ...] = ()
+    stage: Activity | None = None
+    limit: Activity | None = None
+    background: int = 0
     approvals: tuple[Approval, ...] = ()
     spent: float = 0.0
     banked: float = 0.0
@@ -65,10 +71,17 @@ def remember(body: Json) -> Memory:
     """The memory that ``Memory.body`` described, also after a journey through JSON; {} is a new one."""
     plain = {name: value for name, value in body.items() if name in Memory.__slots__}
     tools, approvals = plain.pop("tools", ()), plain.pop("approvals", ())
+    stage, limit = (_activity(plain.pop(name, None)) for name in ("stage", "limit"))
     assert isinstance(tools, (list, tuple))
     assert isinstance(approvals, (list, tuple))
     return Memory(
-        tools=tuple((id_, name) for id_, name in tools),
+        tools=tuple((id_, name, *(began or [0.0])) for id_, name, *began in tools),
+        stage=stage,
+        limit=limit,
         approvals=tuple(Approval(**{**a, "suggestions": tuple(a["suggestions"])}) for a in approvals),
         **plain,  # type: ignore[arg-type]
     )
+
+
+def _activity(body: object) -> Activity | None:
+    return Activity(**body) if isinstance(body, dict) else None

@@ -8,20 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ccbridged.model import claude, prompts, status
+from ccbridged.model import examinations, prompts, status
 from ccbridged.model.config import INSTANCE_NAME
 from ccbridged.model.effects import (
     Effect,
     Follow,
     FollowLogs,
     KeepEnv,
-    Probe,
     RecallHistory,
     Reply,
     ReplyStatus,
     Spec,
 )
-from ccbridged.model.health import COMPONENTS, Checkup
+from ccbridged.model.findings import COMPONENTS
 from ccbridged.model.instance import Instance
 from ccbridged.model.kinds import ENV_NAME
 from ccbridged.model.memory import Moment
@@ -38,9 +37,12 @@ def ping(bridge: Bridge, client: str, call: Call, at: Moment) -> list[Effect]:
 
 def show_status(bridge: Bridge, client: str, call: Call, at: Moment) -> list[Effect]:
     if call.text("name"):
-        return [Reply(client, {"v": 1, **status.details(bridge.find(call.text("name")), bridge.digest, at)})]
+        instance = bridge.find(call.text("name"))
+        found = bridge.rounds.found.of(instance.name, at)
+        return [Reply(client, {"v": 1, **status.details(instance, bridge.digest, at), "health": found})]
     instances = bridge.instances.values()
-    return [ReplyStatus(client, {"instances": status.counts(instances), "health": []})]
+    found = bridge.rounds.told(at)
+    return [ReplyStatus(client, {"instances": status.counts(instances), "health": found})]
 
 
 def list_(bridge: Bridge, client: str, call: Call, at: Moment) -> list[Effect]:
@@ -101,14 +103,7 @@ def health(bridge: Bridge, client: str, call: Call, at: Moment) -> list[Effect]:
     component = call.text("component")
     if component and component not in COMPONENTS:
         raise BridgeError("usage", f"there is no component {component!r}", f"choose one of: {', '.join(COMPONENTS)}")
-    token = at.uuid(client, "health")
-    wanted = [instance for instance in bridge.instances.values() if instance.wanted]
-    ready = [one for one in wanted if one.conversation.reachable and one.conversation.phase == "ready"]
-    bridge.checkups[token] = Checkup(client, component, [instance.name for instance in ready], at)
-    effects: list[Effect] = [Probe(token, tuple(instance.spec for instance in wanted))]
-    for instance in ready:
-        effects += instance.steps(instance.conversation.ask(claude.ping(token)), at)
-    return effects
+    return bridge.rounds.look(client, component, bridge.instances.values(), at)
 
 
 def names(bridge: Bridge, client: str, call: Call, at: Moment) -> list[Effect]:
@@ -130,6 +125,7 @@ ANSWERS: dict[str, Callable[[Bridge, str, Call, Moment], list[Effect]]] = {
             *(ping, add, remove, start, stop, restart, history, events, logs, health, names),
             *(prompts.send, prompts.wait, prompts.result, prompts.cancel, prompts.interrupt, prompts.queue),
             *(prompts.approvals, prompts.approve, prompts.deny),
+            *(examinations.discover, examinations.doctor),
         )
     },
 }

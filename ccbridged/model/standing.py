@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ccbridged.model.effects import Effect, Fail, Json, Reply, Say
+import json
+
+from ccbridged.model.effects import Effect, Fail, Json, Reply, SaveEvent, Say
 from ccbridged.model.memory import Moment
 from ccbridged.model.states import NEXT
 from ccbridged.protocol.errors import BridgeError
@@ -40,6 +42,8 @@ class Standing:
         if self.state != self._told:
             why = f", {self.reason}" if self.reason else ""
             effects.append(Say("info", f"{self.name}: {self._told} → {self.state}{why}"))
+            body = {"state": self.state, "was": self._told, "reason": self.reason}
+            effects.append(SaveEvent(self.name, "", "instance", json.dumps(body)))
             self._told = self.state
         return [*effects, *(self._reply("up") if self.state in ("ready", "busy") else [])]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+from ccbridged.model.activity import Activity
 from ccbridged.model.effects import Json
 from ccbridged.model.instance import Instance
 from ccbridged.model.memory import Moment
@@ -13,7 +14,7 @@ from ccbridged.model.memory import Moment
 def row(instance: Instance, digest: str, at: Moment) -> Json:
     """One row of ``list``. ``digest``: of the packed agent that this daemon would start today."""
     spec, queue, agent = instance.spec, instance.queue, instance.agency.told
-    current = queue.current
+    current, activity = queue.current, _activity(instance)
     return {
         "name": spec.name,
         "state": instance.state,
@@ -26,6 +27,7 @@ def row(instance: Instance, digest: str, at: Moment) -> Json:
         "session_id": instance.conversation.memory.session_id,
         "queued": len(queue.waiting),
         "running": current.id if current else None,
+        "activity": activity.told() if activity else None,
         "agent": {**agent, "current": agent["digest"] == digest} if agent else None,
     }
 
@@ -43,7 +45,6 @@ def details(instance: Instance, digest: str, at: Moment) -> Json:
         "image": spec.image,
         "env": list(spec.env_names),
         "link": {"up": instance.mail.link.up, **instance.mail.link.counts},
-        "health": [],
     }
 
 
@@ -53,11 +54,19 @@ def counts(instances: Iterable[Instance]) -> Json:
 
 
 def _reason(instance: Instance, at: Moment) -> str:
-    turn = instance.conversation.turn
+    conversation, activity = instance.conversation, _activity(instance)
     if overdue := instance.mail.overdue(at.now):
         return overdue
-    if instance.state == "busy" and turn.doing:
-        return f"{turn.doing} {max(at.wall - turn.since, 0):.0f} s"
-    if instance.state == "ready" and instance.conversation.phase == "asleep":
+    if activity:
+        return activity.words(at.wall) if instance.state == "busy" else f"by itself: {activity.words(at.wall)}"
+    if instance.state == "ready" and conversation.phase == "asleep":
         return "asleep; it wakes up for the next prompt"
+    limit = conversation.turn.course.limit
+    if instance.state == "ready" and limit and (limit.until is None or limit.until > at.wall):
+        return limit.words(at.wall)
     return instance.standing.reason
+
+
+def _activity(instance: Instance) -> Activity | None:
+    """Of one that works: of others it is not known."""
+    return instance.conversation.turn.activity if instance.state in ("ready", "busy") else None

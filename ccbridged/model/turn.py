@@ -6,9 +6,14 @@ What must be durable and what Claude is told (a line, as ``str``) come back as o
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ccbridged.model import claude
+from ccbridged.model.activity import Activity
 from ccbridged.model.approvals import Approval, Desk
+from ccbridged.model.course import Course
 from ccbridged.model.effects import Save, SaveEvent
+from ccbridged.model.frames import Frame
 from ccbridged.model.memory import Memory, Moment
 from ccbridged.model.requests import UNCERTAIN, Outcome, Queue, Request
 
@@ -30,18 +35,18 @@ class Turn:
         self.desk = desk
         self.patience = patience
         self.settling = memory.settling
-        self.tools = dict(memory.tools)
+        self.course = Course(memory)
         self.approvals = memory.approvals
         self.stop_at: float | None = None
-        self.since = 0.0
-        """When the present kind of waiting began, in wall time."""
-        self._progress_at = 0.0
+
+    def remembered(self, memory: Memory) -> Memory:
+        """With all that must be known of the turn after a restart."""
+        return self.course.remembered(replace(memory, settling=self.settling, approvals=self.approvals))
 
     def resume(self, at: Moment) -> None:
         """The program can be reached (again): what it did meanwhile is still to be heard, so patience begins anew."""
-        self._progress_at = at.now
-        self.since = self.since or at.wall
-        if self.queue.current and self.queue.current.ending:
+        self.course.resume(at)
+        if self.settling or (self.queue.current and self.queue.current.ending):
             self.stop_at = at.now + INTERRUPT_GRACE
 
     @property
@@ -55,27 +60,28 @@ class Turn:
         return current if current and current.state == "running" else None
 
     @property
-    def doing(self) -> str:
-        """What the running turn is at, in a person's words."""
-        if self.approvals:
-            return f"waiting for approval of {self.approvals[0].tool}"
-        if self.tools:
-            return f"running {next(reversed(self.tools.values()))}"
-        current = self.queue.current
-        return "" if current is None else "stopping" if current.ending else "working"
+    def activity(self) -> Activity | None:
+        """What the turn is at, also one that nobody asked for; None: there is none."""
+        return self.course.activity(self.queue.current, self.approvals)
+
+    @property
+    def awake(self) -> bool:
+        """Something would be lost if the program were put to sleep."""
+        return self.busy or bool(self.approvals) or self.course.awake()
 
     @property
     def deadline(self) -> float | None:
-        times = [self.stop_at, self._stuck_at(), self.waiting_deadline]
+        times = [self.stop_at, self._stuck_at(), *(request.expires for request in self.queue.waiting)]
         current = self.queue.current
         times += [current.expires] if current and not current.ending else []
         times += [approval.expires for approval in self.approvals]
         return min((at for at in times if at is not None), default=None)
 
     @property
-    def waiting_deadline(self) -> float | None:
-        """Of those that have not been delivered: for them nobody need be there."""
-        return min((request.expires for request in self.queue.waiting if request.expires is not None), default=None)
+    def limit(self) -> float | None:
+        """When the first request has had all the time that it was given: for that nobody need be there."""
+        open_ = [request for request in (self.queue.current, *self.queue.waiting) if request]
+        return min((request.expires for request in open_ if request.expires is not None), default=None)
 
     def deliver(self, at: Moment, *, barrier: bool) -> list[Step]:
         """Feed the next prompt if none is in flight. Without a barrier it may start as soon as Claude reads it."""
@@ -83,8 +89,7 @@ class Turn:
             return []
         attempt = at.uuid(self.instance, self.queue.waiting[0].id)
         request, steps = self.queue.deliver(attempt, at.wall)
-        self._progress_at = at.now
-        self.since = at.wall
+        self.course.enter("starting", at)
         return [*steps, *([] if barrier else self.queue.run()), claude.prompt(attempt, request.prompt)]
 
     def may_start(self, request_id: str) -> list[Step]:
@@ -95,22 +100,16 @@ class Turn:
             return [claude.block_start(request_id, reason)]
         return [*self.queue.run(), claude.let_start(request_id)]
 
-    def progress(self, frame: claude.Frame, at: Moment) -> None:
-        """A sign of life; tools begin and end."""
-        before = self.doing
-        self._progress_at = at.now
-        self.tools |= dict(frame.began)
-        for id_ in frame.ended:
-            self.tools.pop(id_, None)
-        if self.doing != before:
-            self.since = at.wall
+    def progress(self, frame: Frame, at: Moment) -> None:
+        """A sign of life, and what it says of the turn."""
+        self.course.hear(frame, at)
 
     def stop(self, state: str, at: Moment) -> list[Step]:
         """Interrupt the request in flight, which then ends as ``state``."""
         if self.queue.current is None or self.queue.current.ending:
             return []
         self.stop_at = at.now + INTERRUPT_GRACE
-        self.since = at.wall
+        self.course.enter("stopping", at)
         interrupt = claude.interrupt(f"interrupt-{at.uuid(self.instance)}")
         return [*self.queue.ask_end(state), interrupt, *self.withdraw()]
 
@@ -125,6 +124,21 @@ class Turn:
             steps += self.answer(approval, denial, "expired", at)
         return steps
 
+    def tick_apart(self, at: Moment, *, alive: bool) -> list[Step]:
+        """The same while the program cannot be reached. ``alive``: it may go on with the turn; then it is stopped as
+        soon as it can be, and nothing is fed to it before."""
+        steps: list[Step] = [*self.expire(at)]
+        current = self.queue.current
+        if current is None or not _due(current.expires, at.now):
+            return steps
+        outcome = Outcome(current.ending or "timed_out", error=APART)
+        steps += [*self.over(), *self.queue.end(current.id, outcome, at.wall)]
+        if alive:
+            self.settling = current.attempt
+            self.course.enter("stopping", at)
+            steps.append(claude.interrupt(f"interrupt-{at.uuid(self.instance)}"))
+        return steps
+
     def expire(self, at: Moment) -> list[Save]:
         """Of those that wait, whichever has waited too long."""
         saves: list[Save] = []
@@ -136,6 +150,8 @@ class Turn:
     def permission(self, asked: claude.PermissionAsked, at: Moment) -> list[Step]:
         """The policy answers, or a person must."""
         verdict = self.desk.policy(asked.tool, asked.input)
+        if verdict != "ask":
+            self.course.answered(asked.call, at)
         if verdict == "allow":
             return [claude.allow(asked.request_id, asked.input)]
         if verdict == "deny":
@@ -145,14 +161,12 @@ class Turn:
         request, id_ = self.running, at.uuid(self.instance, asked.request_id)[:8]
         approval = self.desk.ask(asked, id_, self.instance, request.id if request else "", at)
         self.approvals = (*self.approvals, approval)
-        self.since = at.wall
         return [self.desk.opened(approval)]
 
     def answer(self, approval: Approval, line: str, verdict: str, at: Moment) -> list[Step]:
         """An open question got its answer; ``line`` is what Claude is told."""
         self.approvals = tuple(a for a in self.approvals if a.id != approval.id)
-        self._progress_at = at.now
-        self.since = at.wall
+        self.course.answered(approval.call, at)
         return [self.desk.closed(approval, verdict), line]
 
     def withdraw(self, request_id: str = "") -> list[Save]:
@@ -165,7 +179,7 @@ class Turn:
         """A turn is truly over; of one without a result, this is the only word."""
         current = self.queue.current
         if said.terminal and said.uuid == self.settling:
-            self.settling = ""
+            self._settled()
         elif said.terminal and current is not None and said.uuid == current.attempt:
             return self._ended_without_result(current, said.state, at)
         return []
@@ -174,7 +188,9 @@ class Turn:
         """The result of a turn. Of one that nobody asked for it is an event, and no more."""
         current = self.queue.current
         if current is None or current.attempt not in said.uuids:
-            self.tools.clear()
+            self.course.over()
+            if self.settling in said.uuids and not lifecycle:
+                self._settled()
             return []
         self.settling = current.attempt if lifecycle else ""
         state, error = said.state, said.error
@@ -187,7 +203,7 @@ class Turn:
         """The program is gone and all it said has been heard. One that was running stays so: the session's file may
         know more."""
         self.settling = ""
-        self._progress_at = at.now
+        self.course.died(at)
         steps = self.over()
         current = self.queue.current
         if current is None:
@@ -215,8 +231,13 @@ class Turn:
         """Of the request that runs, or of none."""
         return SaveEvent(self.instance, self.running.id if self.running else "", kind, body)
 
+    def _settled(self) -> None:
+        self.settling = ""
+        self.course.over()
+        self.stop_at = None
+
     def over(self) -> list[Save]:
-        self.tools.clear()
+        self.course.over()
         self.stop_at = None
         return self.withdraw()
 
@@ -232,13 +253,14 @@ class Turn:
         return [*steps, *self.queue.end(current.id, Outcome(state, error=error), at.wall)]
 
     def _stuck_at(self) -> float | None:
-        """A tool that runs and a person who thinks are no standstill."""
+        """A person who thinks is no standstill."""
         current = self.queue.current
-        if not self.patience or current is None or current.ending or self.tools or self.approvals:
+        if not self.patience or current is None or current.ending or self.approvals:
             return None
-        return self._progress_at + self.patience
+        return self.course.stuck_at(self.patience)
 
 
+APART = "timed out; its agent cannot be reached: if its turn goes on, it is stopped as soon as it can be"
 _WORDS = {"cancelled": "cancelled", "timed_out": "timed out; its turn was stopped"}
 
 

@@ -70,6 +70,8 @@ VERBS: dict[str, dict[str, Field]] = {
     "events": {"name": _STRING, "since": _COUNT, "follow": _FLAG},
     "logs": {"name": _NAME, "count": _COUNT, "follow": _FLAG, "since": _COUNT},
     "health": {"component": _STRING},
+    "discover": {},
+    "doctor": {},
     "approvals": {"name": _STRING},
     "approve": {"id": _NAME, "scope": _STRING},
     "deny": {"id": _NAME, "reason": _STRING},

@@ -43,7 +43,9 @@ HELLO_INTERVAL = 0.5
 class Link:
     """``journal``: the id of this end's durable state; ``epoch``: this life's number, durable and growing.
 
-    ``held``: (seq, text) of every message not yet known to be committed by the peer, ascending.
+    ``held``: (seq, text) of every message not yet known to be committed by the peer, ascending. ``heard_at``: when the
+    peer last said anything on a connection that works; ``round_trip``: seconds until it answered the last ``ask``,
+    None before that.
     """
 
     def __init__(
@@ -73,6 +75,9 @@ class Link:
         self._fresh = self._hello_due = False
         self._hello_at = 0.0
         self._hello_interval = HELLO_INTERVAL
+        self.heard_at = 0.0
+        self.round_trip: float | None = None
+        self._asked_at: float | None = None
 
     @property
     def state(self) -> LinkState:
@@ -118,6 +123,11 @@ class Link:
         if not text.isascii():
             raise ValueError("a message must be ASCII, as JSON can be")
         return self._sender.add(text)
+
+    def ask(self, now: float) -> None:
+        """Ask the peer for a sign of life: its next report is the answer."""
+        self._asked_at, self.round_trip = now, None
+        self._sender.ping_due = True
 
     def commit(self, seq: int) -> None:
         """All messages up to ``seq`` and their effects are durable here: they may be acknowledged."""
@@ -199,16 +209,22 @@ class Link:
         if not self._settled or frame.generation != self._heard_generation or frame.peer != self.generation:
             self._outdated()
             return
+        self.heard_at = now
         match frame:
             case Data():
                 self._data(frame, size, events)
             case Ack(_, _, received, committed):
+                self._answered(now)
                 if self._sender.acked(received, committed, now):
                     events.append(Acked(committed))
             case Nak(_, _, received):
                 self._sender.missed(received, now)
             case _:
                 self._receiver.pinged(frame.sent)
+
+    def _answered(self, now: float) -> None:
+        if self._asked_at is not None:
+            self.round_trip, self._asked_at = now - self._asked_at, None
 
     def _data(self, frame: Data, size: int, events: list[Event]) -> None:
         if frame.total > self.message_limit:

@@ -105,7 +105,7 @@ def _answer(question: Question, store: Store) -> Answer:
             case FollowLogs():
                 yield from _logs(question, store)
             case Recall():
-                yield from _recall(_request(store, question.id))
+                yield from _recall(_request(store, question.id), store)
             case RecallHistory():
                 yield from _history(question, store)
     except sqlite3.Error as error:
@@ -128,7 +128,7 @@ def _follow(question: Follow, store: Store) -> Answer:
         if not found and question.until == "result":
             kept = _request(store, question.request)
             if not kept.open:
-                yield from _recall(kept)
+                yield from _recall(kept, store)
                 return
         if not found:
             yield None
@@ -149,11 +149,13 @@ def _logs(question: FollowLogs, store: Store) -> Answer:
             yield None
 
 
-def _recall(kept: Kept) -> Answer:
-    """The result of a request whose events may be gone."""
+def _recall(kept: Kept, store: Store) -> Answer:
+    """The result as the event that told it. Where that is gone: the same, with no place and time (0)."""
     result = kept.body["result"]
     assert isinstance(result, dict)
-    yield calls.result({"v": 1, "type": "result", **result})
+    told = store.events(after=0, request=kept.id, only="result")
+    gone = {"v": 1, "seq": 0, "at": 0.0, "instance": kept.instance, "request": kept.id}
+    yield calls.result(json.loads(told[-1].text) if told else {**gone, "type": "result", **result})
     yield calls.end(exit_status(result["state"]))
 
 

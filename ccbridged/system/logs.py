@@ -13,30 +13,57 @@ ROTATE_AT = 10 * 1024 * 1024
 KEPT = 3
 
 
-class TextFormatter(logging.Formatter):
-    """``TIME LEVEL message``, and the lines of an exception's trace."""
+class _Formatter(logging.Formatter):
+    def trace(self, record: logging.LogRecord) -> str:
+        """Of its exception, or what was given as ``extra={"trace": …}``; "" for none."""
+        return self.formatException(record.exc_info) if record.exc_info else getattr(record, "trace", "")
+
+
+class TextFormatter(_Formatter):
+    """``TIME LEVEL message``, and the lines of a trace."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = f"{utc(record.created)} {record.levelname} {shown(record.getMessage())}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        return f"{line}\n{trace}" if (trace := self.trace(record)) else line
 
 
-class JsonFormatter(logging.Formatter):
-    """One object per line: ``time level message``, and ``trace`` of an exception."""
+class JsonFormatter(_Formatter):
+    """One object per line: ``time level message``, and ``trace`` where there is one."""
 
     def format(self, record: logging.LogRecord) -> str:
         entry = {"time": utc(record.created), "level": record.levelname.lower(), "message": record.getMessage()}
-        if record.exc_info:
-            entry["trace"] = self.formatException(record.exc_info)
+        if trace := self.trace(record):
+            entry["trace"] = trace
         return json.dumps(entry)
 
 
-def set_up(level: str, format: str, path: str = "") -> None:
-    """``level`` and ``format`` as in the configuration; ``path``: a file instead of stderr."""
+class _File(logging.handlers.RotatingFileHandler):
+    """``also``: a descriptor that is this file too, whichever that is; -1 for none."""
+
+    def __init__(self, path: str, also: int) -> None:
+        super().__init__(path, maxBytes=ROTATE_AT, backupCount=KEPT, encoding="utf-8")
+        self._also = also
+        self._bend()
+
+    def doRollover(self) -> None:  # noqa: N802  The base class's name.
+        super().doRollover()
+        self._bend()
+
+    def _bend(self) -> None:
+        if self._also >= 0 and self.stream:
+            os.dup2(self.stream.fileno(), self._also)
+
+
+def set_up(level: str, format: str, path: str = "", also: int = -1) -> None:
+    """``level`` and ``format`` as in the configuration; ``path``: a file instead of stderr.
+
+    ``also``: a descriptor that becomes that file, for what does not come through here, such as the interpreter's last
+    words.
+    """
     handler: logging.Handler = logging.StreamHandler()
     if path:
         os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
-        handler = logging.handlers.RotatingFileHandler(path, maxBytes=ROTATE_AT, backupCount=KEPT, encoding="utf-8")
+        handler = _File(path, also)
     handler.setFormatter(JsonFormatter() if format == "json" else TextFormatter())
     root = logging.getLogger()
     for old in root.handlers[:]:

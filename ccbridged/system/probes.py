@@ -21,13 +21,11 @@ MIN_FREE = 16 * 1024 * 1024
 def look(
     specs: Iterable[Spec], places: Places, pipes: PipesConfig, store: Store, replaced: Callable[[str], str]
 ) -> Json:
-    """component -> [ok, detail], for ``fifo_pipes`` and ``store``. ``replaced``: see ``Streams``."""
+    """The part of a probe's facts (see ``effects.Probe``) for ``fifo_pipes`` and ``store``. ``replaced``: see
+    ``Streams``."""
     found = {spec.name: fifo_fault(places.link_dir(spec.name), pipes) or replaced(spec.name) for spec in specs}
-    faults = [f"{name}: {fault}" for name, fault in found.items() if fault]
-    return {
-        "fifo_pipes": [not faults, "; ".join(faults) or "all there, ours, with the right mode"],
-        "store": _store(store),
-    }
+    facts: Json = {name: [not fault, fault or "there, ours, with the right mode"] for name, fault in found.items()}
+    return {"fifo_pipes": facts, "store": _store(store)}
 
 
 def fifo_fault(directory: str, pipes: PipesConfig) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from ccbridged.model.effects import (
     Asked,
     Effect,
+    EngineSaid,
     Heard,
     Input,
     KeepEnv,
     Reply,
     ReplyStatus,
+    RuntimeDone,
 )
 
 
@@ -22,6 +24,11 @@ def shown(thing: Input | Effect) -> str:
             return f"Asked({client[:8]}, uid {uid}, {call.verb} {subject!r})"
         case Reply(client) | ReplyStatus(client):
             return f"{type(thing).__name__}({client[:8]})"
+        case EngineSaid(container, called, action, details):
+            about = "".join(f", {name} {value}" for name, value in details.items())
+            return f"EngineSaid({called!r} {container[:12]}: {action}{about})"
+        case RuntimeDone(name, "survey" | "examine", error):
+            return f"RuntimeDone({name[:8]!r}, {error or 'all has been seen'})"
         case KeepEnv(name):
             return f"KeepEnv({name!r})"
     return repr(thing)

@@ -15,7 +15,7 @@ _ccbridgectl() {
     fi
   done
   case "$verb" in
-    "") words="status list ls ps add remove rm start stop restart send wait result cancel queue interrupt history events logs approvals approve deny health completion help" ;;
+    "") words="status list ls ps add remove rm start stop restart send wait result cancel queue interrupt history events logs approvals approve deny health discover doctor completion help" ;;
     status)
       flags="--runtime-dir --json --color -h --help --version"
       valued="--runtime-dir --color"
@@ -117,6 +117,14 @@ _ccbridgectl() {
       flags="--component --runtime-dir --json --color -h --help --version"
       valued="--component --runtime-dir --color"
       ;;
+    discover)
+      flags="--add --runtime-dir --json --color -h --help --version"
+      valued="--runtime-dir --color"
+      ;;
+    doctor)
+      flags="--runtime-dir --json --color -h --help --version"
+      valued="--runtime-dir --color"
+      ;;
     completion)
       flags="--runtime-dir --json --color -h --help --version"
       valued="--runtime-dir --color"
@@ -125,7 +133,7 @@ _ccbridgectl() {
     help)
       flags="--runtime-dir --json --color -h --help --version"
       valued="--runtime-dir --color"
-      words="status list add remove start stop restart send wait result cancel queue interrupt history events logs approvals approve deny health completion help"
+      words="status list add remove start stop restart send wait result cancel queue interrupt history events logs approvals approve deny health discover doctor completion help"
       ;;
   esac
   case "$prev" in

@@ -80,6 +80,11 @@ STATE: Rows = (
 SIGNALS: Rows = (
     ("SIGTERM, SIGINT", "Stop. Agents, their programs and what these are doing go on; nothing is lost."),
     ("SIGHUP", "Read the configuration again."),
+    (
+        "SIGABRT",
+        "Abort, with the stacks of all threads in the log. A service manager's watchdog sends it; where there is none, "
+        "the daemon itself does when its loop has been in one turn for 30 s.",
+    ),
 )
 EXIT: Rows = (
     ("0", "Stopped by a signal; or what was asked for was done."),

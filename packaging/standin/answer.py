@@ -114,6 +114,7 @@ def _permission(turn: Turn, name: str, given: Json, tool_use: str) -> Generator[
     except Interrupted:
         host.say({"type": "control_cancel_request", "request_id": request_id})
         raise
+    host.tell_state("running")
     verdict = answer.get("response") or {}
     match answer["subtype"], verdict.get("behavior"):
         case "success", "allow":

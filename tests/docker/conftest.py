@@ -94,4 +94,5 @@ def here() -> Iterator[Bench]:
     yield bench
     runtime.close()
     docker("rm", "-fv", name, f"ccbridge-{name}", check=False)
+    docker("volume", "rm", f"ccbridge-{name}", check=False)
     shutil.rmtree(path)

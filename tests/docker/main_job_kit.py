@@ -56,6 +56,8 @@ def site(config: str = VERBOSE) -> Iterator[Site]:
             rig.kill()
             if left := containers(prefix):
                 docker("rm", "-fv", *left)
+            if left := volumes(prefix):
+                docker("volume", "rm", *left)
 
 
 def container(web: Real) -> str:
@@ -66,6 +68,11 @@ def container(web: Real) -> str:
 def containers(prefix: str) -> list[str]:
     """Names of those on the engine, running or not, that hold this word."""
     return docker("ps", "-a", "--filter", f"name={prefix}", "--format", "{{.Names}}").split()
+
+
+def volumes(prefix: str) -> list[str]:
+    """Names of those on the engine that hold this word."""
+    return docker("volume", "ls", "--filter", f"name={prefix}", "--format", "{{.Name}}").split()
 
 
 def started_at(web: Real) -> str:

@@ -16,6 +16,7 @@ from ccbridged.model.effects import Spec
 from ccbridged.protocol.errors import BridgeError
 from ccbridged.protocol.messages import Alive
 from ccbridged.system.runtimes.containers import DockerRuntime
+from ccbridged.system.runtimes.docker import Engine
 from tests.docker.conftest import BARE, CLAUDE, Bench, docker
 from tests.system.agent_host import Host, shell, started
 
@@ -131,7 +132,7 @@ def test_a_container_that_sees_an_earlier_link_directory_must_be_restarted(here:
     here.link_dir.mkdir()
     with pytest.raises(BridgeError, match="earlier") as caught:
         here.runtime.launch(here.guest, {}, container=False)
-    assert caught.value.hint == f"docker restart {here.name}"
+    assert caught.value.hint == f"docker restart {here.name} && ccbridgectl start {here.name}"
     here.make_fifos()
     docker("restart", "-t", "0", here.name)
     here.runtime.launch(here.guest, {}, container=False)
@@ -161,6 +162,23 @@ def test_a_python_that_is_too_old_is_told_in_the_agents_words(here: Bench) -> No
     with pytest.raises(BridgeError, match=r"3\.10") as caught:
         here.runtime.launch(here.guest, {}, container=False)
     assert caught.value.code == "refused" and "docker exec" in caught.value.hint
+
+
+@pytest.mark.parametrize("does", ["sleep 600", "yes"])
+def test_what_does_not_end_in_a_container_holds_nobody_up(here: Bench, does: str) -> None:
+    here.run()
+    engine = Engine("", timeout=1.0)
+    began = time.monotonic()
+    try:
+        ran = engine.run(here.name, ["sh", "-c", does])
+    except BridgeError as error:
+        assert (does, error.code) == ("sleep 600", "failed")
+        assert "does not end" in error.message and "docker top" in error.hint
+    else:
+        assert (does, ran.status, len(ran.output) <= 1 << 20) == ("yes", -1, True)
+    finally:
+        engine.close()
+    assert time.monotonic() - began < 10
 
 
 @pytest.mark.parametrize("state", ["missing", "exited", "paused"])
@@ -267,6 +285,7 @@ def test_a_made_container_has_the_agent_as_its_main_process(here: Bench) -> None
         "/run/ccbridge/link": False,
         "/run/ccbridge/agent": True,
         "/run/ccbridge/pack": False,
+        "/home/claude/.claude": True,
     }
     with talking(here.link_dir) as host:
         assert host.of(Alive)[0][0] == 1 and host.of(Alive)[0].user == "claude"
@@ -375,6 +394,7 @@ def test_removing_a_made_container_leaves_nothing(here: Bench) -> None:
     facts = here.runtime.launch(here.made(), {}, container=False)
     here.runtime.remove(here.made(), facts)
     assert docker("ps", "-aq", "--filter", f"name={here.name}") == ""
+    assert docker("volume", "ls", "-q", "--filter", f"name={here.name}") == ""
     assert [path for path in Path(here.places.state_dir).rglob("*") if here.name in path.name] == []
     here.runtime.remove(here.made(), facts)
 
@@ -397,14 +417,32 @@ def test_a_probe_tells_the_engine_and_every_container(here: Bench) -> None:
     facts = here.runtime.probe(specs)
     ok, detail = facts["docker_daemon"]  # type: ignore[misc]
     assert ok is True and detail.startswith("version ")  # type: ignore[has-type]
-    assert facts["container"] == [False, "other: missing"]
     pid = int(docker("inspect", "-f", "{{.State.Pid}}", here.name))
-    assert facts["containers"] == {
-        here.name: {"running": True, "pid": pid, "status": "running"},
-        "other": {"running": False, "pid": 0, "status": "missing"},
+    assert facts["container"] == {
+        here.name: [True, f"running, pid {pid}", False],
+        "other": [False, "is missing", False],
     }
+    docker("pause", here.name)
+    paused = f"is paused; let it go on: docker unpause {here.name}"
+    assert here.runtime.probe([here.guest])["container"] == {here.name: [False, paused, True]}
     docker("kill", here.name)
-    assert here.runtime.probe([here.guest])["container"] == [False, f"{here.name}: exited"]
+    assert here.runtime.probe([here.guest])["container"] == {here.name: [False, "exited with status 137", False]}
+
+
+def test_a_probe_tells_why_a_container_ended(here: Bench) -> None:
+    docker("create", "--name", here.name, BARE, "no-such-program")
+    assert here.runtime.probe([here.guest])["container"] == {here.name: [False, "was never started", False]}
+    docker("start", here.name, check=False)
+    (found,) = here.runtime.probe([here.guest])["container"].values()  # type: ignore[attr-defined]
+    assert found[1].startswith("could not be started: ") and "no-such-program" in found[1]
+    docker("rm", here.name)
+    docker("run", "-m", "32m", "--name", here.name, BARE, "sh", "-c", "tail /dev/zero", check=False)
+    exited = "exited with status 137: out of memory"
+    assert here.runtime.probe([here.guest])["container"] == {here.name: [False, exited, False]}
+    docker("rm", here.name)
+    docker("run", "-d", "--restart", "always", "--name", here.name, BARE, "sh", "-c", "exit 5")
+    again = [False, "exited with status 5; docker starts it again", False]
+    until(lambda: here.runtime.probe([here.guest])["container"] == {here.name: again})
 
 
 def test_an_engine_that_is_not_there_is_told_without_a_trace(here: Bench) -> None:
@@ -415,6 +453,7 @@ def test_an_engine_that_is_not_there_is_told_without_a_trace(here: Bench) -> Non
     assert "unix:///nonexistent is not running" in caught.value.message and "Traceback" not in caught.value.message
     facts = runtime.probe([here.guest])
     assert facts["docker_daemon"] == [False, caught.value.message]
+    assert facts["container"] == {here.name: [False, "unknown: the engine does not answer", True]}
 
 
 def test_the_engine_is_looked_for_where_the_environment_says(here: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -229,9 +229,9 @@ def test_a_tool_that_a_person_denies_does_not_run(web: Real) -> None:
 def test_health_is_well_with_containers(home: Site, web: Real) -> None:
     found = home.rig.json("health")
     assert found["ok"] is True, found
-    details = {component["name"]: component["detail"] for component in found["components"]}
-    assert details["docker_daemon"].startswith("version ")
-    assert details["container"].endswith(" running")
+    components = {component["name"]: component for component in found["components"]}
+    assert components["docker_daemon"]["detail"].startswith("version ")
+    assert components["container"]["instances"][web.name]["detail"].startswith("running, pid ")
 
 
 # What is large.

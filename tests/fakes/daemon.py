@@ -106,6 +106,28 @@ HISTORY: list[Json] = [
     },
 ]
 RESULT: Json = {"v": 1, "id": "aaaa", "state": "succeeded", "text": "three", "cost_usd": 0.0123, "error": None}
+_CONTAINER: Json = {"id": "0" * 64, "image": "x", "state": "running", "claude": "2.1", "python3": "3.11.2"}
+CONTAINERS: list[Json] = [
+    {**_CONTAINER, "name": "my-web", "instance": "web", "link": "web", "lacks": []},
+    {**_CONTAINER, "name": "fit", "instance": None, "link": "fit-link", "lacks": []},
+    {**_CONTAINER, "name": "unlucky", "instance": None, "link": "error-refused", "lacks": []},
+    {
+        **_CONTAINER,
+        "name": "bare",
+        "instance": None,
+        "claude": "\x1b[2Jevil",
+        "python3": "",
+        "link": None,
+        "lacks": [{"what": "python3", "fix": "install \x1b[31mit"}, {"what": "the link directory", "fix": "mount it"}],
+    },
+    {**_CONTAINER, "name": "still", "state": "exited", "instance": None, "claude": None, "python3": None, "link": None}
+    | {"lacks": [{"what": "running processes", "fix": "docker start still"}]},
+]
+CHECKS: list[Json] = [
+    {"check": "engine", "instance": "", "ok": True, "severity": "error", "detail": "version 20", "fix": ""},
+    {"check": "service", "instance": "", "ok": False, "severity": "advice", "detail": "by hand", "fix": "use systemd"},
+    {"check": "login", "instance": "web", "ok": False, "severity": "error", "detail": "\x1b[1mno", "fix": "log in"},
+]
 NAMES: dict[str, list[str]] = {"instances": ["api", "web"], "requests": ["beef", "cafe0123"], "approvals": ["41c0"]}
 
 
@@ -144,7 +166,8 @@ class Scripted:
     def _result(self, call: Call) -> object:
         match call.verb:
             case "status":
-                return {"v": 1, **WEB} if call.text("name") else STATUS
+                image = {"image": "ccbridge/claude"} if call.text("name") == "made" else {}
+                return {"v": 1, **WEB, **image} if call.text("name") else STATUS
             case "list":
                 return [row for row in (API, WEB) if call.text("state") in ("", row["state"])]
             case "add" | "start" | "stop" | "restart" | "remove":
@@ -158,6 +181,10 @@ class Scripted:
             case "approve" | "deny":
                 verdict = {"approve": "allowed", "deny": "denied"}[call.verb]
                 return {"v": 1, "id": call.text("id"), "instance": "web", "tool": "Bash", "verdict": verdict}
+            case "discover":
+                return CONTAINERS
+            case "doctor":
+                return {"v": 1, "ok": False, "checks": CHECKS}
             case "names":
                 return NAMES[call.text("kind")]
             case "approvals":

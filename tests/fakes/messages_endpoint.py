@@ -15,9 +15,10 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
@@ -141,7 +142,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not self._pause(plan.wait) or (plan.drop and not streams):
             self.close_connection = True
         elif plan.error is not None:
-            self._fail(plan.error, "as the prompt asked for")
+            self._fail(plan.error, "as the prompt asked for", _limits(plan))
         elif streams:
             self._stream(events(plan, number, model), plan)
         else:
@@ -174,18 +175,29 @@ class _Handler(BaseHTTPRequestHandler):
                     return False
         return True
 
-    def _answer(self, status: int, body: Json) -> None:
+    def _answer(self, status: int, body: Json, headers: Mapping[str, str] = MappingProxyType({})) -> None:
         data = json.dumps(body).encode()
         self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(data)))
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(data)
 
-    def _fail(self, status: int, message: str) -> None:
+    def _fail(self, status: int, message: str, headers: Mapping[str, str] = MappingProxyType({})) -> None:
         kind = ERROR_TYPES.get(status, "api_error")
-        self._answer(status, {"type": "error", "error": {"type": kind, "message": message}})
+        self._answer(status, {"type": "error", "error": {"type": kind, "message": message}}, headers)
+
+
+def _limits(plan: Plan) -> dict[str, str]:
+    """What the API says of limits besides an error."""
+    headers = {"retry-after": f"{plan.after:.0f}"} if plan.after else {}
+    if plan.limit:
+        facts = {"status": "rejected", "reset": f"{time.time() + plan.limit:.0f}", "representative-claim": "five_hour"}
+        headers |= {f"anthropic-ratelimit-unified-{name}": value for name, value in facts.items()}
+    return headers
 
 
 @contextlib.contextmanager

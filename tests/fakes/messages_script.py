@@ -9,7 +9,8 @@ nothing to reset. `hello` is answered `echo: hello`; directives anywhere in the 
     [[words]]                     the echo, one delta per word, 10 ms apart
     [[tool NAME {json}]]          a tool_use; may stand several times; after the last result: `tool said: ...`
     [[slow SECONDS]]              waits before the first byte
-    [[error STATUS [TIMES]]]      an API error, always or only the first TIMES
+    [[error STATUS [TIMES [AFTER]]]]  an API error, always or only the first TIMES; AFTER seconds it may be tried again
+    [[limit SECONDS]]             the subscription's limit is reached, and is no more so many seconds from now
     [[drop]]                      cuts the connection in the middle of the answer
     [[hang]]                      never answers
 """
@@ -54,6 +55,8 @@ class Plan:
     tool: tuple[str, Json] | None = None
     wait: float = 0.0
     error: int | None = None
+    after: float = 0.0
+    limit: float = 0.0
     drop: bool = False
 
 
@@ -97,8 +100,12 @@ def make_plan(conversation: Conversation, attempt: int) -> Plan:
                 plan = replace(plan, deltas=tuple(re.findall(r"\S+\s*", answer)), pause=0.01)
             case "slow", [seconds]:
                 plan = replace(plan, wait=seconds)
-            case "error", [status, *times]:
-                plan = replace(plan, error=int(status) if not times or attempt < times[0] else None)
+            case "error", [status]:
+                plan = replace(plan, error=int(status))
+            case "error", [status, times, *after]:
+                plan = replace(plan, error=int(status) if attempt < times else None, after=sum(after))
+            case "limit", [seconds]:
+                plan = replace(plan, error=429, limit=seconds)
             case "drop", []:
                 plan = replace(plan, deltas=("cut off ",), drop=True)
             case "hang", []:
@@ -109,7 +116,7 @@ def make_plan(conversation: Conversation, attempt: int) -> Plan:
 
 
 def _directives(text: str) -> Iterator[tuple[str, list[float]]]:
-    for found in re.finditer(r"\[\[(text|line|delta|words|slow|error|drop|hang)\b([^\]]*)\]\]", text):
+    for found in re.finditer(r"\[\[(text|line|delta|words|slow|error|limit|drop|hang)\b([^\]]*)\]\]", text):
         yield found[1], [float(word) for word in found[2].split()]
 
 

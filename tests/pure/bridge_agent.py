@@ -39,7 +39,7 @@ class Home:
     """What outlives agent and program: the journal, the sessions' files, the record of what was run; and manners.
 
     ``started``: (attempt, prompt) in order. ``barrier``, ``lifecycle``: what this Claude Code can. ``mute``: it says
-    nothing. ``fault``: its last words instead of a start.
+    nothing; ``deaf``: nothing once it is ready. ``fault``: its last words instead of a start.
     """
 
     journal: str
@@ -53,6 +53,7 @@ class Home:
     barrier: bool = True
     lifecycle: bool = True
     mute: bool = False
+    deaf: bool = False
     fault: str = ""
 
 
@@ -156,6 +157,8 @@ class Program:
         if subtype == "initialize":
             body = {"claude_code_version": VERSION, "hooks_applied": True, "hook_on_failure_supported": True}
             body |= {} if self.home.barrier else {"hooks_applied": False}
+        elif self.home.deaf:
+            return
         self.say("control_response", response={"subtype": "success", "request_id": id_, "response": body})
         if subtype in ("interrupt", "end_session") and self.turn:
             self.finish("cancelled", subtype="error_during_execution", is_error=True, terminal_reason="aborted_tools")

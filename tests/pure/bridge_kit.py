@@ -27,7 +27,10 @@ from tests.pure.bridge_agent import Agent, Home, Program
 
 WINDOW = 61440
 EPOCH = 1_700_000_000.0
-CALM = Config(session=SessionConfig(idle_timeout=0.0, request_timeout=0.0), health=HealthConfig(recovery_delay=5.0))
+CALM = Config(
+    session=SessionConfig(idle_timeout=0.0, request_timeout=0.0),
+    health=HealthConfig(enabled=False, recovery_delay=5.0),
+)
 """A configuration in which nothing happens because nothing happens."""
 
 
@@ -95,8 +98,9 @@ class Disk:
 class World:
     """``slow``: runtime actions wait in ``actions`` until ``act``. ``faults``: (name, action) -> why it will fail.
 
-    ``effects``: everything that was asked for, in order. ``answers``: by client. ``before_acts``: False kills the
-    daemon between its saves and what others see. ``cuts``: bytes after which a stream breaks, with what is in flight.
+    ``pipes``, ``containers``: what a probe finds of each instance, if that is not well. ``effects``: everything that
+    was asked for, in order. ``answers``: by client. ``before_acts``: False kills the daemon between its saves and what
+    others see. ``cuts``: bytes after which a stream breaks, with what is in flight.
     """
 
     def __init__(self, config: Config = CALM) -> None:
@@ -109,6 +113,8 @@ class World:
         self.actions: deque[Effect] = deque()
         self.slow = False
         self.faults: dict[tuple[str, str], BridgeError] = {}
+        self.pipes: dict[str, list[object]] = {}
+        self.containers: dict[str, list[object]] = {}
         self.stream_faults: dict[str, fx.Closed] = {}
         self.effects: list[Effect] = []
         self.answers: dict[str, list[Effect]] = {}
@@ -390,8 +396,10 @@ class World:
                 self.actions.append(effect)
             case fx.Exit():
                 self.exited = effect
-            case fx.KeepEnv() | fx.Say():
+            case fx.KeepEnv() | fx.Say() | fx.WatchEngine():
                 pass
+            case fx.Survey() | fx.Examine():
+                pass  # Answered by the test.
 
     def _open(self, name: str) -> None:
         self.streams[name] = "listening"
@@ -404,8 +412,11 @@ class World:
 
     def _do_action(self, effect: Effect) -> None:
         match effect:
-            case fx.Probe(token):
+            case fx.Probe(token, specs):
                 facts: Json = {"docker_daemon": [True, "no instance needs it"], "store": [True, "writable"]}
+                facts["fifo_pipes"] = {spec.name: self.pipes.get(spec.name, [True, "there"]) for spec in specs}
+                boxes = [spec.name for spec in specs if spec.runtime == "docker"]
+                facts["container"] = {name: self.containers.get(name, [True, "running"]) for name in boxes}
                 self._inputs.append(fx.RuntimeDone(token, "probe", None, facts))
             case fx.Launch(spec):
                 self._done(spec.name, "launch", self._launch)

@@ -146,6 +146,12 @@ class Talk:
         self.barrier()
 
     @property
+    def doing(self) -> str:
+        """Kind and detail of what the turn is at."""
+        activity = self.it.turn.activity
+        return " ".join(filter(None, (activity.kind, activity.detail))) if activity else ""
+
+    @property
     def attempt(self) -> str:
         assert self.it.queue.current
         return str(self.it.queue.current.attempt)

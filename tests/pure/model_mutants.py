@@ -14,7 +14,7 @@ from types import ModuleType
 import ccbridged.model
 from tests.pure.mutants import Mutant
 
-MODULES = ("approvals", "memory", "lives", "requests", "turn", "conversation")
+MODULES = ("approvals", "memory", "lives", "requests", "course", "turn", "conversation")
 """Those that are copied; the others are used as they are."""
 
 MUTANTS = (
@@ -123,8 +123,8 @@ MUTANTS = (
     Mutant(
         "tools outlive a turn that nobody asked for",
         "turn",
-        "            self.tools.clear()\n            return []\n        self.settling",
-        "            return []\n        self.settling",
+        "            self.course.over()\n            if self.settling",
+        "            if self.settling",
     ),
     Mutant(
         "a last word without a result is a success", "turn", '"completed": "uncertain"}', '"completed": "succeeded"}'
@@ -157,14 +157,14 @@ MUTANTS = (
     Mutant(
         "a turn that does not stop lives on",
         "turn",
-        "        self.stop_at = at.now + INTERRUPT_GRACE\n        self.since",
-        "        self.since",
+        "        self.stop_at = at.now + INTERRUPT_GRACE\n        self.course",
+        "        self.course",
     ),
     Mutant(
         "a stopping turn is forgotten at a restart",
         "turn",
-        "if self.queue.current and self.queue.current.ending:",
-        "if False:",
+        "(self.queue.current and self.queue.current.ending)",
+        "False",
     ),
     Mutant(
         "a stopped turn whose program died is judged",
@@ -193,37 +193,110 @@ MUTANTS = (
         "        return self.withdraw()",
     ),
     # Time
-    Mutant("a running tool is a standstill", "turn", " or self.tools or self.approvals:", " or self.approvals:"),
-    Mutant("a person who thinks is a standstill", "turn", " or self.tools or self.approvals:", " or self.tools:"),
+    Mutant(
+        "a running tool is a standstill", "course", 'if self.tools or self._session == "req', 'if self._session == "req'
+    ),
+    Mutant("a person who thinks is a standstill", "turn", "or current.ending or self.approvals:", "or current.ending:"),
+    Mutant(
+        "a person whom somebody else asks is a standstill",
+        "course",
+        'if self.tools or self._session == "requires_action":',
+        "if self.tools:",
+    ),
+    Mutant(
+        "an announced try is not waited for", "course", "max(self._progress_at, self._next_try)", "self._progress_at"
+    ),
+    Mutant(
+        "an announced try is waited for even when it is over",
+        "course",
+        "self._next_try = at.now + (doing.delay or 0.0)",
+        "self._next_try = max(self._next_try, at.now + (doing.delay or 0.0))",
+    ),
+    Mutant(
+        "an announced try is forgotten at a restart",
+        "course",
+        "self._next_try = at.now + min(max(until - at.wall, 0.0), MAX_DELAY)",
+        "self._next_try = at.now",
+    ),
+    Mutant(
+        "a clock that was put back makes patience endless",
+        "course",
+        "min(max(until - at.wall, 0.0), MAX_DELAY)",
+        "max(until - at.wall, 0.0)",
+    ),
+    Mutant("mere existence is progress", "course", "        if not frame.alive:\n            return\n", ""),
+    Mutant(
+        "each try is a new wait",
+        "course",
+        "stage.since if stage and stage.kind == doing.kind else at.wall",
+        "at.wall",
+    ),
+    Mutant("a stopping turn is at something else", "course", 'if stage and stage.kind == "stopping":', "if False:"),
+    Mutant("what goes on in the background does not keep awake", "course", "bool(self.background) or", ""),
+    Mutant("what went on in the background outlives its program", "course", '"", 0\n', '"", self.background\n'),
+    Mutant(
+        "what went on in the background is forgotten at a restart",
+        "course",
+        ", background=self.background)",
+        ")",
+    ),
+    Mutant("a limit is not kept out of reach", "conversation", "return self.turn.limit", "return None"),
+    Mutant(
+        "a turn out of reach is not stopped",
+        "turn",
+        '            steps.append(claude.interrupt(f"interrupt-{at.uuid(self.instance)}"))\n        return steps',
+        "        return steps",
+    ),
+    Mutant(
+        "the next does not wait for a turn out of reach", "turn", "            self.settling = current.attempt\n", ""
+    ),
+    Mutant(
+        "a turn out of reach that does not stop lives on",
+        "turn",
+        "if self.settling or (self.queue",
+        "if (self.queue",
+    ),
+    Mutant(
+        "a dead program out of reach is waited for",
+        "conversation",
+        "alive=not self._dead",
+        "alive=True",
+    ),
+    Mutant(
+        "without lifecycles a turn out of reach is never over",
+        "turn",
+        "if self.settling in said.uuids and not lifecycle:",
+        "if False:",
+    ),
     Mutant(
         "a stopping turn is stopped for want of progress",
         "turn",
-        "current is None or current.ending or self.tools",
-        "current is None or self.tools",
+        "current is None or current.ending or self.approvals",
+        "current is None or self.approvals",
     ),
     Mutant(
         "no sign of life is progress",
-        "turn",
-        "        before = self.doing\n        self._progress_at = at.now\n",
-        "        before = self.doing\n",
+        "course",
+        "        self.progress(at)\n        self._heard = at.wall\n",
+        "        self._heard = at.wall\n",
     ),
     Mutant(
         "patience is left over from the turn before",
-        "turn",
-        "        self._progress_at = at.now\n        self.since = at.wall\n        return [*steps, *([]",
-        "        self.since = at.wall\n        return [*steps, *([]",
+        "course",
+        "        self.stage = Activity(kind, since=at.wall)\n        self.progress(at)\n",
+        "        self.stage = Activity(kind, since=at.wall)\n",
     ),
     Mutant(
         "an answer is no progress",
         "turn",
-        "        self._progress_at = at.now\n        self.since = at.wall\n        return [self.desk.closed",
-        "        self.since = at.wall\n        return [self.desk.closed",
+        "        self.course.answered(approval.call, at)\n        return [self.desk.closed",
+        "        return [self.desk.closed",
     ),
     Mutant(
         "a time without an agent is one without progress",
-        "turn",
-        "        self._progress_at = at.now\n        self.since = self.since or",
-        "        self.since = self.since or",
+        "course",
+        "        self.progress(at)\n        until =",
+        "        until =",
     ),
     Mutant(
         "the limit of a turn is not kept",
@@ -234,8 +307,14 @@ MUTANTS = (
     Mutant(
         "the limit of one that waits is not kept",
         "turn",
-        "steps: list[Step] = [*self.expire(at)]",
-        "steps: list[Step] = []",
+        "steps: list[Step] = [*self.expire(at)]\n        current = self.queue.current\n        if current and",
+        "steps: list[Step] = []\n        current = self.queue.current\n        if current and",
+    ),
+    Mutant(
+        "the limit of one that waits is not kept out of reach",
+        "turn",
+        "steps: list[Step] = [*self.expire(at)]\n        current = self.queue.current\n        if current is None",
+        "steps: list[Step] = []\n        current = self.queue.current\n        if current is None",
     ),
     Mutant("questions do not expire", "turn", "[a for a in self.approvals if _due(a.expires, at.now)]", "[]"),
     Mutant(
@@ -388,15 +467,17 @@ MUTANTS = (
     Mutant(
         "an end that nobody wanted is a sleep",
         "conversation",
-        "if self._ending:\n            self._memory = replace(self._memory, phase=self._ending)",
+        'elif ending != "anew":\n            self._memory = replace(self._memory, phase=ending)',
         'if True:\n            self._memory = replace(self._memory, phase="asleep")',
     ),
     Mutant(
         "a sleeper is not woken by what came meanwhile",
         "conversation",
-        "*(self.begin(at) if asleep and self.queue.waiting else [])",
-        "*[]",
+        '(ending == "asleep" and self.queue.waiting)',
+        "False",
     ),
+    Mutant("what is to begin anew is left as it is", "conversation", 'again = ending == "anew" or', "again ="),
+    Mutant("what ended because it had to has failed", "conversation", "        if not ending:\n", "        if True:\n"),
     Mutant(
         "a sleeper is not woken",
         "conversation",
@@ -406,7 +487,7 @@ MUTANTS = (
     Mutant(
         "a tool does not keep awake",
         "conversation",
-        "or self.turn.doing or self.queue.waiting",
+        "or self.turn.awake or self.queue.waiting",
         "or self.turn.busy or self.queue.waiting",
     ),
     Mutant("sleep comes twice", "conversation", "or self.queue.waiting or self._ending:", "or self.queue.waiting:"),

@@ -53,6 +53,22 @@ def test_the_health_of_an_instance_may_be_one_check_or_several() -> None:
     assert len(layout.instance_lines({"health": [check, check]}, 100.0)) == 2
 
 
+def test_health_has_a_line_for_each_instance_of_what_each_has_its_own_of() -> None:
+    store: Json = {"name": "store", "ok": True, "checked_at": 40.0, "detail": "fine"}
+    agents: Json = {
+        **store,
+        "name": "agent",
+        "instances": {"web": {"ok": False, "detail": "mute"}, "api": {"ok": True}},
+    }
+    lines = [line.split() for line in layout.health_lines([store, agents], 40.0)]
+    assert [line[:3] for line in lines] == [
+        ["COMPONENT", "INSTANCE", "OK"],
+        ["store", "-", "yes"],
+        ["agent", "web", "no"],
+        ["agent", "api", "yes"],
+    ]
+
+
 def test_nothing_to_list_is_a_head_without_lines() -> None:
     assert len(layout.list_lines([], 0.0)) == 1
 
@@ -68,6 +84,16 @@ def test_nothing_to_list_is_a_head_without_lines() -> None:
         ),
         ({"type": "approval", "id": "41c0", "tool": "Bash"}, "41c0 Bash"),
         ({"type": "program", "program": "exited", "code": 0}, "exited 0"),
+        ({"type": "recovery", "done": "restart-agent", "seen": "it is mute"}, "restart-agent: it is mute"),
+        (
+            {"type": "recovery", "done": "restart-agent", "came": "ready again", "after_s": 2.51},
+            "restart-agent: ready again after 2.5 s",
+        ),
+        (
+            {"type": "container", "container": "box", "did": "die", "exit_code": 137},
+            "box: die with status 137",
+        ),
+        ({"type": "container", "container": "crate", "did": "rename", "was": "box"}, "crate: rename from box"),
         ({"type": "of-a-later-version"}, ""),
     ],
 )

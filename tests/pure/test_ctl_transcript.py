@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ccbridgectl.document import Json
 from ccbridgectl.stream import Event
-from ccbridgectl.transcript import Progress, Transcript
+from ccbridgectl.transcript import Transcript
 
 RECORDED = sorted((Path(__file__).parents[1] / "transcripts").glob("*/*/stdout.jsonl"))
 
@@ -108,24 +108,3 @@ def test_every_recorded_conversation_is_printed_as_its_blocks(file: Path) -> Non
         if item["type"] == "text"
     ]
     assert printed(*map(output, frames)).split("\n") == [*texts, ""]
-
-
-def test_the_quiet_line_tells_what_goes_on() -> None:
-    progress = Progress("web", 100.0)
-
-    def after(event: Json) -> str:
-        progress.read(Event(event))
-        return progress.line(112.7, 70)
-
-    asked: Json = {"id": "41c0", "tool": "Bash", "input": {}}
-    use = {"type": "tool_use", "id": "t", "name": "Bash", "input": {"command": "ls\n\x1b[2J"}}
-    assert (
-        after({"type": "request", "instance": "web", "state": "queued", "position": 2})
-        == "web: queued, 2 before it 12 s"
-    )
-    assert after({"type": "state", "state": "delivered"}) == "web: working 12 s"
-    assert after(output({"message": {"content": [use]}})) == "web: working 12 s, Bash: ls \\x1b[2J"
-    assert after({"type": "approval", **asked}) == "web: waits for approval of Bash 12 s"
-    assert after({"type": "approval_closed", **asked}) == "web: working 12 s, Bash: ls \\x1b[2J"
-    assert after(output({"message": {"content": [{"type": "tool_result", "tool_use_id": "t"}]}})) == "web: working 12 s"
-    assert progress.line(112.7, 10) == "web: work…"

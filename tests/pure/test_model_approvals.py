@@ -68,6 +68,7 @@ def test_a_person_is_told_what_is_asked_and_how_to_answer() -> None:
         "tool": "Bash",
         "input": {"command": "ls"},
         "asked_at": EPOCH + 5,
+        "tool_use_id": "",
         "approve": "ccbridgectl approve a1",
     }
     opened, closed = desk().opened(asked), desk().closed(asked, "denied")

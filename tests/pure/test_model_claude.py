@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from ccbridged.model import claude
-from ccbridged.model.claude import Frame, Noise, PermissionAsked, TurnEnded
+from ccbridged.model.claude import Noise, PermissionAsked, TurnEnded
 from ccbridged.model.effects import Json
+from ccbridged.model.frames import Frame
 
 RECORDED = Path(__file__).parents[1] / "transcripts" / "2.1.329"
 
@@ -123,6 +124,30 @@ def test_a_barrier_is_there_only_if_it_holds_when_nobody_answers(
     assert control(claude.INITIALIZE, body) == claude.Ready("2", barrier)
 
 
+@pytest.mark.parametrize(
+    ("account", "login"),
+    [
+        ({"tokenSource": "none", "apiProvider": "firstParty"}, "none"),
+        (
+            {"tokenSource": "none", "apiKeySource": "ANTHROPIC_API_KEY", "apiProvider": "firstParty"},
+            "ANTHROPIC_API_KEY",
+        ),
+        ({"tokenSource": "CLAUDE_CODE_OAUTH_TOKEN", "apiProvider": "firstParty"}, "CLAUDE_CODE_OAUTH_TOKEN"),
+        ({"tokenSource": "claude.ai", "apiKeySource": "none"}, "claude.ai"),
+        ({"apiProvider": "bedrock"}, "bedrock"),
+        ({}, ""),
+        (None, ""),
+        ({"tokenSource": 1, "apiKeySource": None, "apiProvider": []}, ""),
+    ],
+)
+def test_with_what_it_logs_in_is_what_claude_code_says(account: object, login: str) -> None:
+    """Recorded from 2.1.329, but the last four."""
+    ready = control(claude.INITIALIZE, {"claude_code_version": "2", "account": account})
+    assert isinstance(ready, claude.Ready)
+    assert ready.login == login
+    assert any(isinstance(one, claude.Ready) and one.login == "ANTHROPIC_API_KEY" for one in said("plain-turn"))
+
+
 def test_an_initialize_that_failed_is_no_start() -> None:
     assert control(claude.INITIALIZE, {}, subtype="error", error="no") == claude.Answered(claude.INITIALIZE, "no")
     assert control(claude.INITIALIZE, None) == claude.Answered(claude.INITIALIZE, "")
@@ -183,7 +208,7 @@ def test_a_price_that_is_none_is_nothing(cost: str) -> None:
 def test_of_a_message_only_its_tool_calls_are_looked_at() -> None:
     blocks = [{"type": "text", "text": "x"}, "odd", {"type": "tool_use", "id": 3, "name": "Bash"}]
     for message in (None, {"content": "text"}, {"content": blocks}):
-        assert claude.read_line(json.dumps({"type": "assistant", "message": message})) == Frame("assistant", "")
+        assert claude.read_line(json.dumps({"type": "odd", "message": message})) == Frame("odd", "")
 
 
 def test_every_line_that_is_written_is_one_line_of_ascii() -> None:

@@ -109,8 +109,6 @@ def test_lines_of_another_life_and_of_no_meaning_change_nothing(model: ModuleTyp
     assert "99 bytes" in told.line
     assert talk.hear(Errors("", 0, "agent: hm")) == [SaveLog("web", "agent", "agent: hm")]
     assert talk.say({"type": "control_response", "response": {"request_id": "p", "subtype": "success"}}) == []
-    assert talk.it.take_answers() == {"p"}
-    assert talk.it.take_answers() == set()
 
 
 def test_a_program_that_is_not_there_is_hopeless(model: ModuleType) -> None:
@@ -251,7 +249,7 @@ def test_a_start_says_how_claude_code_is_run(model: ModuleType) -> None:
     start, fed = talk.begin()
     session = talk.it.memory.session_id
     line = claude.argv(("claude", "x"), ("--model", "y"), session, resume=False)
-    assert start == Start("main", 1, line, "/w", {}, claude.SCRUB, claude.end_session())
+    assert start == Start("main", 1, line, "/w", claude.VARIABLES, claude.SCRUB, claude.end_session())
     assert fed == Feed("main", 1, claude.initialize())
     assert (talk.it.phase, talk.it.memory.life) == ("starting", 1)
 
@@ -412,7 +410,7 @@ def test_a_daemon_that_comes_back_goes_on_where_the_last_one_ended(model: Module
     talk.restart()
     assert talk.it.memory == before
     talk.reach()
-    assert talk.it.turn.doing == "waiting for approval of Bash"
+    assert talk.doing == "waiting_for_approval Bash"
     assert [one.id for one in talk.it.queue.waiting] == ["r2", "r3"]
     attempt = talk.attempt
     talk.result()
@@ -451,7 +449,7 @@ def test_a_daemon_that_comes_back_gives_a_stopping_turn_and_a_start_their_time_a
     talk.restart()
     talk.reach()
     assert talk.it.deadline == 200.0 + INTERRUPT_GRACE
-    assert talk.it.turn.since == EPOCH + 200.0
+    assert talk.it.turn.activity.since == EPOCH + 100.0
 
 
 def test_an_early_death_is_not_followed_by_a_start_at_once(model: ModuleType) -> None:
@@ -496,12 +494,48 @@ def test_a_death_is_told_with_its_last_words_and_as_an_event(model: ModuleType) 
     assert talk.it.lives.complaint == ""
 
 
-def test_control_requests_of_the_hosts_own_are_fed_and_their_answers_kept(model: ModuleType) -> None:
+def test_a_program_is_asked_when_it_can_answer_and_whatever_it_says_then_is_a_sign_of_life(model: ModuleType) -> None:
     talk = Talk(model)
+    assert talk.it.ask(claude.ping("p1")) == []
     talk.ready()
     assert talk.it.ask(claude.ping("p1")) == [Feed("main", 1, claude.ping("p1"))]
+    talk.later(3)
+    assert talk.it.heard_at == 0
     talk.answer("p1", {})
-    assert talk.it.take_answers() == {"p1"}
+    assert talk.it.heard_at == 3
+    talk.later(1)
+    talk.say({"type": "keep_alive"})
+    assert talk.it.heard_at == 4
+    talk.it.reachable = False
+    assert talk.it.ask(claude.ping("p2")) == []
+
+
+def test_a_restart_ends_the_program_and_begins_it_anew_at_once(model: ModuleType) -> None:
+    talk = Talk(model)
+    talk.ready()
+    talk.running()
+    assert talk.do(talk.it.restart()) == [End("main", 1, 5.0)]
+    assert talk.it.restarting
+    talk.submit("r2")
+    assert [request.id for request in talk.it.queue.waiting] == ["r2"]
+    talk.exit(-9)
+    assert (talk.it.restarting, talk.it.phase) == (False, "looking")
+    assert talk.it.lives.failures == 0
+    talk.tailed("")
+    assert talk.it.phase == "starting"
+    assert [result["state"] for result in talk.results()] == ["uncertain"]
+    talk.answer(claude.INITIALIZE, READY)
+    assert talk.it.queue.current.state == "delivered"
+
+
+def test_a_restart_that_the_agent_never_heard_of_is_forgotten_with_it(model: ModuleType) -> None:
+    talk = Talk(model)
+    talk.ready()
+    talk.do(talk.it.restart())
+    talk.reach()
+    assert not talk.it.restarting
+    talk.submit("r1")
+    assert talk.it.queue.current.state == "delivered"
 
 
 def test_a_session_that_cannot_be_resumed_is_given_up(model: ModuleType) -> None:

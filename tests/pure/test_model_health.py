@@ -1,13 +1,17 @@
-"""One look at everything: the probes, the agents, and whether each program answers in time."""
+"""Looks at everything: the probes, the agents, and whether each program answers in time; asked for, or regular."""
 
 from __future__ import annotations
 
 import pytest
 
 from ccbridged.model import effects as fx
-from ccbridged.model.health import COMPONENTS
+from ccbridged.model.config import Config, HealthConfig, SessionConfig
+from ccbridged.model.findings import COMPONENTS
+from ccbridged.model.recovery import Limits
 from ccbridged.protocol.errors import BridgeError
 from tests.pure.bridge_kit import EPOCH, World
+
+REGULAR = Config(session=SessionConfig(idle_timeout=0.0, request_timeout=0.0), health=HealthConfig(check_interval=10.0))
 
 
 @pytest.fixture
@@ -15,6 +19,7 @@ def world() -> World:
     """With one instance that is ready."""
     world = World()
     world.add()
+    world.advance(1)
     return world
 
 
@@ -24,21 +29,51 @@ def verdicts(document: dict[str, object]) -> dict[str, tuple[bool, str]]:
     return {one["name"]: (one["ok"], one["detail"]) for one in components}
 
 
+def probed(world: World, **facts: object) -> None:
+    (probe,) = list(world.asked_for(fx.Probe)[-1:])
+    world.take(fx.RuntimeDone(probe.token, "probe", None, facts))
+
+
 def test_all_is_well_when_everything_answers(world: World) -> None:
     told = world.say("health")
     assert (told["v"], told["ok"]) == (1, True)
+    asked = {"checked_at": EPOCH + 101, "age_s": 0.0}
     assert told["components"] == [
-        {"name": "docker_daemon", "ok": True, "detail": "no instance needs it", "checked_at": EPOCH + 100},
-        {"name": "agent", "ok": True, "detail": "1 well", "checked_at": EPOCH + 100},
-        {"name": "program", "ok": True, "detail": "1 well", "checked_at": EPOCH + 100},
-        {"name": "store", "ok": True, "detail": "writable", "checked_at": EPOCH + 100},
+        {"name": "docker_daemon", "ok": True, "detail": "no instance needs it", **asked},
+        {
+            "name": "fifo_pipes",
+            "ok": True,
+            "detail": "1 well",
+            **asked,
+            "instances": {"web": well("there; nothing waits in them")},
+        },
+        {"name": "container", "ok": True, "detail": "no instance needs it", **asked, "instances": {}},
+        {
+            "name": "agent",
+            "ok": True,
+            "detail": "1 well",
+            **asked,
+            "instances": {"web": well("answered in 0.0 ms, digest digest-1")},
+        },
+        {
+            "name": "program",
+            "ok": True,
+            "detail": "1 well",
+            **asked,
+            "instances": {"web": well("last heard 0.0 s ago")},
+        },
+        {"name": "store", "ok": True, "detail": "writable", **asked},
     ]
     assert world.bridge.deadline is None
 
 
+def well(detail: str) -> dict[str, object]:
+    return {"ok": True, "detail": detail}
+
+
 def test_nothing_that_should_run_is_well_too() -> None:
     told = verdicts(World().say("health"))
-    assert told["agent"] == told["program"] == (True, "no instance runs")
+    assert told["agent"] == told["program"] == (True, "no instance needs it")
 
 
 def test_one_component_can_be_asked_for_and_then_it_alone_counts(world: World) -> None:
@@ -66,6 +101,42 @@ def test_a_program_that_does_not_answer_within_five_seconds_is_not_well(world: W
     told = world.answer(client)
     assert told["ok"] is False
     assert verdicts(told)["program"] == (False, "web: has not answered for 5 s")
+    assert told["components"][4]["instances"]["api"]["ok"] is True
+
+
+def test_an_agent_that_does_not_answer_is_not_well_and_its_program_neither(world: World) -> None:
+    world.agents["web"].silent = True
+    client = world.ask("health")
+    world.advance(5)
+    told = verdicts(world.answer(client))
+    assert told["agent"][1].startswith("web: takes nothing: for 5 s")
+    pipes = world.answer(client)["components"][1]["instances"]["web"]
+    assert pipes == well("there; what waits in them does so for 5.0 s")
+    assert told["program"] == (False, "web: has not answered for 5 s")
+
+
+def test_an_agent_whose_program_sleeps_is_asked_all_the_same(world: World) -> None:
+    world.instance().conversation.session = SessionConfig(idle_timeout=1.0)
+    world.advance(2)
+    assert verdicts(world.say("health"))["program"] == (True, "1 well")
+    world.agents["web"].silent = True
+    world.advance(1)
+    client = world.ask("health")
+    world.advance(5)
+    assert verdicts(world.answer(client))["agent"] == (False, "web: has not answered for 5 s")
+
+
+def test_an_agent_that_says_something_else_is_alive_though_its_answer_is_late(world: World) -> None:
+    world.agents["web"].silent = True
+    client = world.ask("health")
+    world.advance(1)
+    world.instance().mail.link.heard_at = world.now
+    world.advance(4)
+    told = world.answer(client)["components"][3]["instances"]["web"]
+    assert told["detail"].startswith("takes nothing")
+    world.agents["web"].silent = False
+    world.advance(60)
+    assert verdicts(world.say("health"))["agent"] == (True, "1 well")
 
 
 def test_a_busy_program_answers(world: World) -> None:
@@ -73,22 +144,42 @@ def test_a_busy_program_answers(world: World) -> None:
     assert verdicts(world.say("health"))["program"] == (True, "1 well")
 
 
+def test_a_program_that_goes_on_talking_need_not_answer(world: World) -> None:
+    world.send("[[hang]]")
+    world.homes["web"].mute = True
+    client = world.ask("health")
+    world.advance(2)
+    world.program().say("stream_event")
+    world.run()
+    assert verdicts(world.answer(client))["program"] == (True, "1 well")
+
+
 def test_the_probes_are_waited_for_however_long_they_take(world: World) -> None:
     world.slow = True
     client = world.ask("health")
     world.advance(60)
     assert world.answers[client] == []
-    (probe,) = world.actions
-    assert isinstance(probe, fx.Probe)
-    facts: fx.Json = {"store": [False, "the disk is full"], "fifo_pipes": "nonsense", "container": [True, "2 running"]}
-    world.take(fx.RuntimeDone(probe.token, "probe", None, facts))
-    assert verdicts(world.answer(client)) == {
-        "fifo_pipes": (False, "the probe said nothing"),
-        "container": (True, "2 running"),
-        "agent": (True, "1 well"),
-        "program": (True, "1 well"),
-        "store": (False, "the disk is full"),
-    }
+    probed(
+        world,
+        store=[False, "the disk is full"],
+        fifo_pipes={"web": "nonsense"},
+        container={"web": [False, "is paused", True]},
+        docker_daemon="nonsense",
+    )
+    told = verdicts(world.answer(client))
+    assert told["store"] == (False, "the disk is full")
+    assert told["fifo_pipes"] == (False, "web: the probe said nothing")
+    assert told["container"] == (False, "web: is paused")
+    assert told["docker_daemon"] == (False, "the probe said nothing")
+
+
+def test_what_probes_say_of_no_known_shape_is_passed_over(world: World) -> None:
+    world.slow = True
+    client = world.ask("health")
+    probed(world, fifo_pipes="nonsense", container={"api": [True, "running"]})
+    told = verdicts(world.answer(client))
+    assert told["fifo_pipes"] == told["container"] == (True, "no instance needs it")
+    assert "store" not in told
 
 
 def test_a_lost_agent_is_not_well_and_its_program_is_not_asked(world: World) -> None:
@@ -104,8 +195,7 @@ def test_an_agent_that_has_not_come_yet_is_not_well() -> None:
     world.slow = True
     world.say("add", name="web", runtime="process", wait=False)
     client = world.ask("health", component="agent")
-    (probe,) = world.asked_for(fx.Probe)
-    world.take(fx.RuntimeDone(probe.token, "probe", None, {}))
+    probed(world)
     assert verdicts(world.answer(client))["agent"] == (False, "web: starting")
 
 
@@ -122,8 +212,16 @@ def test_what_nobody_wants_to_run_is_well_as_it_is(world: World) -> None:
     world.say("stop", name="web")
     told = world.say("health")
     assert told["ok"]
-    assert verdicts(told)["agent"] == (True, "no instance runs")
+    assert verdicts(told)["agent"] == (True, "no instance needs it")
     assert world.asked_for(fx.Probe)[-1].specs == ()
+
+
+def test_what_nobody_wants_to_run_any_more_when_the_look_is_over_is_not_told(world: World) -> None:
+    world.slow = True
+    client = world.ask("health")
+    world.say("stop", name="web", wait=False)
+    probed(world)
+    assert verdicts(world.answer(client))["agent"] == (True, "no instance needs it")
 
 
 def test_a_client_that_went_away_is_not_answered_and_not_waited_for(world: World) -> None:
@@ -134,3 +232,67 @@ def test_a_client_that_went_away_is_not_answered_and_not_waited_for(world: World
     assert len(world.answers[staying]) == 1
     assert world.answers[leaving] == []
     assert world.bridge.deadline is None
+    world.take(fx.RuntimeDone("a look that is over", "probe", None, {}))
+
+
+# The regular ones.
+
+
+def test_everything_is_looked_at_regularly_and_the_last_look_is_shown_with_its_age() -> None:
+    world = World(REGULAR)
+    world.add()
+    assert (world.say("status")["health"], world.say("status", name="web")["health"]) == ([], [])
+    world.advance(10)
+    world.advance(4)
+    health = world.say("status")["health"]
+    assert [(one["name"], one["ok"]) for one in health] == [(name, True) for name in COMPONENTS]
+    assert {one["age_s"] for one in health if one["name"] != "container"} == {4.0}
+    own = world.say("status", name="web")["health"]
+    assert [one["name"] for one in own] == ["fifo_pipes", "agent", "program"]
+    assert {one["age_s"] for one in own} == {4.0}
+    world.advance(100)
+    assert len(world.asked_for(fx.Probe)) == 11
+
+
+def test_no_look_begins_before_the_last_one_is_over() -> None:
+    world = World(REGULAR)
+    world.add()
+    world.slow = True
+    world.advance(50)
+    assert len(world.asked_for(fx.Probe)) == 1
+    world.slow = False
+    world.act()
+    world.advance(10)
+    assert len(world.asked_for(fx.Probe)) == 2
+
+
+def test_a_daemon_without_instances_looks_at_nothing() -> None:
+    world = World(REGULAR)
+    world.advance(100)
+    assert world.asked_for(fx.Probe) == []
+
+
+def test_how_often_is_taken_over_from_a_new_configuration() -> None:
+    world = World(REGULAR)
+    world.add()
+    world.take(fx.Reloaded(Config(health=HealthConfig(check_interval=1.0))))
+    world.advance(5)
+    assert len(world.asked_for(fx.Probe)) == 5
+    world.take(fx.Reloaded(Config(health=HealthConfig(check_interval=1.0, max_consecutive_failures=7))))
+    assert world.instance().care.recovery.limits == Limits(7, 5.0)
+    world.take(fx.Reloaded(Config(session=REGULAR.session, health=HealthConfig(enabled=False))))
+    world.advance(50)
+    assert len(world.asked_for(fx.Probe)) == 5
+    assert world.instance().care.recovery.limits is None
+
+
+def test_what_changes_of_what_all_need_is_logged_once() -> None:
+    world = World(REGULAR)
+    world.add()
+    world.slow = True
+    for store in ([True, "fine"], [False, "full"], [False, "full"], [True, "fine"]):
+        world.advance(10)
+        world.actions.clear()
+        probed(world, store=store)
+    told = [say.text for say in world.asked_for(fx.Say) if "store" in say.text]
+    assert told == ["store is not well: full", "store is well again: fine"]

@@ -145,7 +145,7 @@ def test_the_container_is_started_only_when_asked_for(world: World) -> None:
     world.say("stop", name="web")
     world.say("start", name="web", container=True)
     world.say("restart", name="web")
-    assert [launch.container for launch in world.asked_for(fx.Launch)] == [False, True, True]
+    assert [launch.container for launch in world.asked_for(fx.Launch)] == [False, True, False]
 
 
 def test_a_client_that_went_away_is_not_answered() -> None:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from ccbridged.model.activity import Activity
 from ccbridged.model.approvals import Approval
 from ccbridged.model.memory import Memory, Moment, remember
 
@@ -30,10 +31,14 @@ def test_memory_survives_a_journey_through_json() -> None:
         session_id="s",
         transcript="/t",
         version="2",
+        login="ANTHROPIC_API_KEY",
         barrier=True,
         lifecycle=True,
         settling="u",
-        tools=(("t1", "Bash"), ("t2", "Read")),
+        tools=(("t1", "Bash", 3.0), ("t2", "Read", 4.0)),
+        stage=Activity("rate_limited", "try 1 of 10", 5.0, 6.0),
+        limit=Activity("usage_limit", "five_hour", 7.0),
+        background=1,
         approvals=(question,),
         spent=0.5,
         banked=0.25,
@@ -45,6 +50,7 @@ def test_memory_survives_a_journey_through_json() -> None:
 def test_what_an_older_or_a_newer_version_has_written_is_understood() -> None:
     assert remember({}) == Memory()
     assert remember({"life": 3, "not": "known"}) == Memory(life=3)
+    assert remember({"tools": [["t1", "Bash"]]}) == Memory(tools=(("t1", "Bash", 0.0),))
 
 
 def test_a_turn_costs_what_its_session_costs_more(model: ModuleType) -> None:

@@ -12,7 +12,13 @@ import pytest
 from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.pure import test_model_conversation, test_model_memory, test_model_requests, test_model_turn
+from tests.pure import (
+    test_model_conversation,
+    test_model_course,
+    test_model_memory,
+    test_model_requests,
+    test_model_turn,
+)
 from tests.pure.model_chaos import history
 from tests.pure.model_mutants import MUTANTS, mutated
 from tests.pure.mutants import Mutant
@@ -53,7 +59,7 @@ Example = Callable[[ModuleType], None]
 
 def examples() -> Iterator[tuple[str, Example]]:
     """Every example that takes the model, with each set of its other parameters."""
-    for module in (test_model_turn, test_model_conversation, test_model_requests, test_model_memory):
+    for module in (test_model_turn, test_model_course, test_model_conversation, test_model_requests, test_model_memory):
         for name, test in vars(module).items():
             if not name.startswith("test_") or "model" not in inspect.signature(test).parameters:
                 continue
@@ -102,7 +108,7 @@ def test_a_mutant_that_breaks_the_promise_is_caught_by_a_random_history(name: st
 @pytest.mark.parametrize("name", BROKEN_SOON)
 def test_a_mutant_that_breaks_the_promise_is_caught_by_the_state_machine(name: str, tmp_path: Path) -> None:
     (mutant,) = (mutant for mutant in MUTANTS if mutant.name == name)
-    search = settings(phases=[Phase.generate], max_examples=2000, stateful_step_count=30)
+    search = settings(phases=[Phase.generate], max_examples=10000, stateful_step_count=30)
     with mutated(mutant, tmp_path) as model, pytest.raises(AssertionError):
         run_state_machine_as_test(machine(model), settings=search)
 

@@ -351,6 +351,7 @@ def test_a_question_waits_until_somebody_approves(world: World) -> None:
         "tool": "Bash",
         "input": {"command": "git push"},
         "asked_at": EPOCH + 100,
+        "tool_use_id": "",
         "approve": f"ccbridgectl approve {asked['id']}",
     }
     world.advance(3600)

@@ -32,6 +32,7 @@ def test_a_row_of_list(world: World) -> None:
             "session_id": world.program().session,
             "queued": 0,
             "running": None,
+            "activity": None,
             "agent": {
                 "digest": "digest-1",
                 "pid": 41,
@@ -102,10 +103,38 @@ def test_what_a_busy_instance_is_at_is_told_with_its_age(world: World) -> None:
     assert (row["running"], row["queued"]) == (running, 1)
 
 
-def test_a_clock_that_was_put_back_makes_no_negative_age(world: World) -> None:
-    world.send("[[hang]]")
-    world.instance().conversation.turn.since += 1000
-    assert world.say("list")[0]["reason"] == "working 0 s"
+def test_what_it_is_at_is_told_to_scripts_too(world: World) -> None:
+    world.send("[[tool Bash ls]]")
+    world.advance(41)
+    told = world.say("list")[0]["activity"]
+    assert {**told, "heard_at": 0} == {
+        "kind": "waiting_for_approval",
+        "detail": "Bash",
+        "since": EPOCH + 100,
+        "until": None,
+        "heard_at": 0,
+    }
+    world.kill_agent()
+    assert world.say("list")[0]["activity"] is None
+
+
+def test_what_goes_on_that_nobody_asked_for_is_told_apart(world: World) -> None:
+    world.program().say("system", subtype="status", status="requesting")
+    world.run()
+    world.advance(3)
+    (row,) = world.say("list")
+    assert (row["state"], row["reason"]) == ("ready", "by itself: waiting for the model 3 s")
+
+
+@pytest.mark.parametrize(("resets_in", "reason"), [(9000, "usage limit reached (five hour), it ends in 2 h"), (-1, "")])
+def test_a_limit_that_is_reached_is_told_until_it_ends(world: World, resets_in: int, reason: str) -> None:
+    info = {"status": "rejected", "resetsAt": int(EPOCH) + 100 + resets_in, "rateLimitType": "five_hour"}
+    world.program().say("rate_limit_event", rate_limit_info=info)
+    world.run()
+    assert world.say("list")[0]["reason"] == reason
+    world.program().say("rate_limit_event", rate_limit_info={"status": "allowed"})
+    world.run()
+    assert world.say("list")[0]["reason"] == ""
 
 
 def test_a_program_that_sleeps_is_told_to_do_so() -> None:

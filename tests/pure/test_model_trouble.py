@@ -32,14 +32,14 @@ def test_an_agent_that_takes_nothing_is_seen_in_its_row_and_in_its_health(world:
     world.agents["web"].silent = True
     world.ask("send", name="web", id="r", prompt="hello")
     world.advance(4)
-    assert row(world)["reason"] == "working 4 s"
+    assert row(world)["reason"] == "starting 4 s"
     world.advance(3)
     assert str(row(world)["reason"]).startswith("the agent takes nothing: for 7 s what was said to it waits")
     health = world.ask("health", component="agent")
     world.act()
     world.advance(6)
     (component,) = world.answer(health)["components"]
-    assert (component["ok"], "web: the agent takes nothing" in component["detail"]) == (False, True)
+    assert (component["ok"], "web: takes nothing" in component["detail"]) == (False, True)
 
 
 def test_what_the_agent_says_of_itself_is_in_the_log_of_both(world: World) -> None:

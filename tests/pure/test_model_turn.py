@@ -111,7 +111,7 @@ def test_a_turn_that_does_not_stop_costs_the_program_its_life(model: ModuleType)
     talk.ready()
     talk.running()
     talk.stop()
-    assert talk.it.turn.doing == "stopping"
+    assert talk.doing == "stopping"
     assert talk.later(INTERRUPT_GRACE) == [End("main", 1, 5.0)]
     talk.exit()
     assert talk.states() == ["cancelled"]
@@ -141,10 +141,10 @@ def test_no_progress_ends_a_turn_but_not_while_a_tool_runs_or_a_person_thinks(mo
     talk.running()
     block = {"type": "tool_use", "id": "t1", "name": "Bash"}
     talk.say({"type": "assistant", "message": {"content": [block]}})
-    assert talk.it.turn.doing == "running Bash"
+    assert talk.doing == "running_tool Bash"
     assert talk.later(1000) == []
     talk.ask("Bash", command="ls")
-    assert talk.it.turn.doing == "waiting for approval of Bash"
+    assert talk.doing == "waiting_for_approval Bash"
     assert talk.later(1000) == []
     talk.say({"type": "control_cancel_request", "request_id": "q1"})
     talk.say({"type": "user", "message": {"content": [{"type": "tool_result", "tool_use_id": "t1"}]}})
@@ -356,9 +356,9 @@ def test_a_tool_of_a_turn_that_nobody_asked_for_ends_with_it(model: ModuleType) 
     talk = Talk(model, request_timeout=10.0)
     talk.ready()
     talk.tool_begins()
-    assert talk.it.turn.doing == "running Bash"
+    assert talk.doing == "running_tool Bash"
     talk.result(user_message_uuids=[])
-    assert talk.it.turn.doing == ""
+    assert talk.doing == ""
     talk.running()
     assert talk.it.deadline == talk.now + 10
 
@@ -443,10 +443,11 @@ def test_patience_begins_with_the_prompt_not_with_the_last_word_of_the_turn_befo
 def test_since_tells_when_the_present_kind_of_waiting_began(model: ModuleType) -> None:
     talk = Talk(model)
     talk.ready()
-    since = []
+    since, kinds = [], []
     for step in (
         talk.running,
-        lambda: talk.say({"type": "stream_event"}),
+        lambda: talk.say({"type": "stream_event", "event": {"type": "content_block_delta"}}),
+        lambda: talk.say({"type": "stream_event", "event": {"type": "content_block_delta"}}),
         talk.tool_begins,
         lambda: talk.ask("Bash", command="ls"),
         lambda: talk.do(talk.it.answer(talk.it.memory.approvals[0], claude.allow("q1", {}), "allowed", talk.moment())),
@@ -454,8 +455,11 @@ def test_since_tells_when_the_present_kind_of_waiting_began(model: ModuleType) -
     ):
         talk.now += 1
         step()
-        since.append(talk.it.turn.since - EPOCH)
-    assert since == [1, 1, 3, 4, 5, 6]
+        since.append(talk.it.turn.activity.since - EPOCH)
+        kinds.append(talk.doing)
+    assert since == [1, 2, 2, 4, 5, 4, 7]
+    tool = "running_tool Bash"
+    assert kinds == ["starting", "answering", "answering", tool, "waiting_for_approval Bash", tool, "stopping"]
 
 
 def test_a_limit_is_that_of_the_one_that_waits_and_says_so(model: ModuleType) -> None:
@@ -505,7 +509,7 @@ def test_nothing_is_stopped_where_nothing_runs(model: ModuleType) -> None:
     talk.ready()
     assert talk.stop() == []
     talk.it.session = replace(CALM, idle_timeout=1.0)
-    assert talk.it.turn.doing == ""
+    assert talk.doing == ""
 
 
 def test_a_question_without_a_tool_call_is_no_standstill_either(model: ModuleType) -> None:

@@ -33,8 +33,15 @@ FAULTS: dict[str, list[str]] = {
     "docker rm, and the container made anew": [
         "docker/test_main_job.py::test_a_container_that_was_removed_and_made_again_is_used_without_further_ado",
         "docker/test_docker_runtime.py::test_a_container_that_was_taken_away_is_made_anew",
+        "docker/test_kept_homes.py::test_a_session_goes_on_in_a_container_that_was_made_anew",
+    ],
+    "an engine that is killed, and started again": [
+        "docker/test_engine_lives.py::test_an_engine_that_is_killed_and_started_again_gets_its_instances_back",
+        "docker/test_engine_events.py::test_an_engine_that_goes_is_told_once_and_found_again_by_itself",
     ],
     "an engine that is away": [
+        "docker/test_engine_lives.py::test_without_an_engine_an_instance_goes_on_and_health_has_the_word_for_it",
+        "docker/test_engine_lives.py::test_what_died_while_there_was_no_engine_comes_back_with_it",
         "docker/test_docker_runtime.py::test_an_engine_that_is_not_there_is_told_without_a_trace",
         "docker/test_main_job.py::test_an_engine_that_is_not_there_is_said_to_be_so_and_nothing_is_left",
     ],
@@ -143,6 +150,12 @@ FAULTS: dict[str, list[str]] = {
     "SIGSTOP of the agent": [
         "scenarios/test_faults.py::test_an_agent_that_is_stopped_is_said_to_take_nothing_and_goes_on",
         "scenarios/test_lives.py::test_an_agent_that_is_stopped_is_missed_and_found_again",
+    ],
+    "SIGSTOP of the program": [
+        "scenarios/test_health.py::test_a_program_that_is_stopped_is_restarted_and_goes_on_in_its_session"
+    ],
+    "a loop that hangs in the kernel": [
+        "scenarios/test_stalls.py::test_a_stalled_loop_aborts_with_its_stack_in_the_log_and_nothing_is_lost_or_repeated"
     ],
     "SIGSTOP of the daemon": ["scenarios/test_faults.py::test_a_daemon_that_is_stopped_goes_on_where_it_was"],
     "a restart of the daemon under send, wait and events -f": [

@@ -98,7 +98,8 @@ def test_the_quiet_line_tells_of_the_tool_and_is_gone_at_the_end(daemon: FakeDae
         open(tmp_path / "out", "wb") as out,
         on_terminal(daemon, "send", "web", script(*steps), out=out.fileno()) as screen,
     ):
-        screen.until("web: working 0 s, Bash: make \\x1b[2J all")
+        screen.until("web: running Bash ")
+        screen.until(": make \\x1b[2J all")
         gate.touch()
         assert screen.end() == 0
     assert screen.seen.endswith("\r\x1b[K")
@@ -110,7 +111,7 @@ def test_the_quiet_line_waits_for_an_approval(daemon: FakeDaemon, tmp_path: Path
     approval = ["approval", {"id": "41c0", "tool": "Bash", "input": {}}]
     steps = [approval, ["wait-for", str(gate)], ["approval_closed", {"id": "41c0"}], result()]
     with on_terminal(daemon, "send", "web", script(*steps)) as screen:
-        screen.until("web: waits for approval of Bash")
+        screen.until("web: waiting for approval of Bash")
         gate.touch()
         assert screen.end() == 0
 
@@ -210,10 +211,17 @@ def test_a_full_disk_is_told(daemon: FakeDaemon) -> None:
 def test_remove_asks_on_a_terminal(daemon: FakeDaemon, said: bytes, status: int, asked: bool) -> None:
     before = len(daemon.calls())
     with on_terminal(daemon, "remove", "web") as screen:
-        screen.until("[y/N] ")
+        screen.until("Remove web, its history and its queue? [y/N] ")
         os.write(screen.fd, said)
         assert screen.end() == status
-    assert (len(daemon.calls()) > before) is asked
+    assert ("remove" in [call["verb"] for call in daemon.calls()[before:]]) is asked
+
+
+def test_remove_says_that_a_made_container_goes_with_its_volume(daemon: FakeDaemon) -> None:
+    with on_terminal(daemon, "remove", "made") as screen:
+        screen.until("its container, and the volume with its login and its sessions? [y/N] ")
+        os.write(screen.fd, b"n\n")
+        assert screen.end() == 6
 
 
 def test_no_prompt_on_a_terminal_is_a_usage_error(daemon: FakeDaemon) -> None:

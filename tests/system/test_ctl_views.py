@@ -32,7 +32,7 @@ def test_status_of_an_instance_has_its_reason_and_its_transports(daemon: FakeDae
 @pytest.mark.parametrize("verb", ["list", "ls", "ps"])
 def test_list_is_aligned(daemon: FakeDaemon, verb: str) -> None:
     head, api, web = ctl(daemon, verb).stdout.splitlines()
-    assert head.split() == ["NAME", "STATE", "REASON", "RUNTIME", "TRANSPORT", "QUEUED", "SESSION", "AGE"]
+    assert head.split() == ["NAME", "STATE", "AGE", "RUNTIME", "TRANSPORT", "QUEUED", "SESSION", "REASON"]
     assert api[head.index("STATE") :].startswith("ready")
     assert web[head.index("RUNTIME") :].startswith("docker")
 
@@ -54,6 +54,9 @@ def test_list_filters_and_gives_names_only(daemon: FakeDaemon) -> None:
         (["history", "web"], list),
         (["approvals"], list),
         (["health"], dict),
+        (["discover"], list),
+        (["discover", "--add"], list),
+        (["doctor"], dict),
         (["add", "web", "--process"], dict),
         (["stop", "web"], dict),
         (["remove", "-y", "web"], dict),

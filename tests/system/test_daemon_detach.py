@@ -51,6 +51,7 @@ SERVES = """
 """
 REFUSES = 'raise BridgeError("unavailable", "the control FIFO is somebody else\'s", "remove it")'
 BREAKS = 'raise ZeroDivisionError("oh")'
+ABORTS = "ready(); os.abort()"
 DIES = "os.kill(os.getpid(), signal.SIGKILL)"
 DIES_LATER = 'ready(); raise ZeroDivisionError("oh")'
 
@@ -102,7 +103,8 @@ def test_nothing_of_the_caller_stays(state: Path) -> None:
     facts = json.loads((state / "facts").read_text())
     assert facts["session"] == facts["group"] != os.getsid(0)
     assert facts["session"] != facts["pid"], "a session leader could get a terminal again"
-    assert (facts["cwd"], facts["umask"], facts["std"]) == ("/", 0o077, ["/dev/null"] * 3)
+    log = str(state / "ccbridged.log")
+    assert (facts["cwd"], facts["umask"], facts["std"]) == ("/", 0o077, ["/dev/null", "/dev/null", log])
     os.set_blocking(read, False)
     assert os.read(read, 1) == b"", "somebody still holds the other end"
     os.close(read)
@@ -113,7 +115,8 @@ def test_a_caller_without_standard_streams_can_detach_too(state: Path) -> None:
     daemon = [sys.executable, "-c", INSTEAD.format(body=SERVES), "--detach", "--state-dir", str(state)]
     done = subprocess.run(["sh", "-c", command, *daemon], timeout=WITHIN, check=False)
     assert done.returncode == 0
-    assert json.loads((state / "facts").read_text())["std"] == ["/dev/null"] * 3
+    log = str(state / "ccbridged.log")
+    assert json.loads((state / "facts").read_text())["std"] == ["/dev/null", "/dev/null", log]
 
 
 def test_term_ends_it_and_frees_the_lock(state: Path) -> None:
@@ -151,3 +154,12 @@ def test_what_comes_after_the_word_is_in_the_log_only(state: Path) -> None:
     while "ZeroDivisionError" not in (state / "ccbridged.log").read_text():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_the_interpreters_last_words_are_in_the_log(state: Path) -> None:
+    assert detach(state, ABORTS).returncode == 0
+    deadline = time.monotonic() + WITHIN
+    while "in main" not in (state / "ccbridged.log").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert "Fatal Python error: Aborted" in (state / "ccbridged.log").read_text()

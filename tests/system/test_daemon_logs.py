@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,6 +60,26 @@ def test_an_exception_keeps_its_lines(file: Path) -> None:
     except ValueError:
         logging.exception("failed")
     assert file.read_text().splitlines()[-1] == "ValueError: x"
+
+
+@pytest.mark.parametrize("format", ["text", "json"])
+def test_a_trace_that_is_given_is_shown_as_that_of_an_exception(file: Path, format: str) -> None:
+    logs.set_up("info", format, str(file))
+    logging.info("stuck", extra={"trace": "Thread 1:\n  here"})
+    text = file.read_text()
+    assert (json.loads(text)["trace"] if format == "json" else text.partition("\n")[2]).strip() == "Thread 1:\n  here"
+
+
+def test_what_goes_to_the_other_descriptor_is_in_the_log_too_however_often_that_is_rotated(file: Path) -> None:
+    also = os.open(os.devnull, os.O_WRONLY)
+    logs.set_up("info", "text", str(file), also)
+    for number in range(3):
+        os.write(also, f"last words {number}\n".encode())
+        assert f"last words {number}" in file.read_text()
+        logging.info("x" * logs.ROTATE_AT)
+        logging.info("y")
+        assert "last words" not in file.read_text()
+    os.close(also)
 
 
 def test_setting_up_again_takes_the_place_of_the_first(file: Path) -> None:

@@ -49,6 +49,7 @@ CASES = {
     "tool-allowed": Case(TOUCH, permission={"behavior": "allow"}),
     "tool-denied": Case(TOUCH, permission={"behavior": "deny", "message": "not today"}),
     "api-error": Case("[[error 529]]"),
+    "rate-limited": Case("[[error 429 1]]"),
     "interrupt": Case("[[delta 1000 4 20]]", interrupt_at="stream_event"),
     "blocked-by-hook": Case("never", hook={"decision": "block", "reason": "not authorised"}),
     "no-conversation": Case("never", arguments=("--resume=00000000-0000-4000-8000-000000000000",)),

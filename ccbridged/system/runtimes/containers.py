@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ccbridged.model.effects import Json, Spec
@@ -53,26 +53,34 @@ class DockerRuntime:
         return {"left": left} if left else {}
 
     def probe(self, specs: Iterable[Spec]) -> Json:
-        """Facts: ``docker_daemon`` and ``container`` as [ok, detail]; ``containers``: instance name -> running, pid,
-        status. Raises nothing: a fault is what it is there to find."""
-        specs = [spec for spec in specs if spec.runtime == "docker"]
+        """Facts: ``docker_daemon`` as [ok, detail], ``container`` as {instance: [ok, detail, excused]}. Raises nothing:
+        a fault is what it is there to find."""
+        references = {spec.name: spec.container or container_name(spec) for spec in specs if spec.runtime == "docker"}
         try:
             version = self._engine.version()
-            states = {spec.name: self._state(spec) for spec in specs}
+            found = {name: condition(self._engine.inspect(reference)) for name, reference in references.items()}
         except BridgeError as fault:
-            unknown = [False, "unknown: the engine does not answer"] if specs else [True, "none is needed"]
-            return {"docker_daemon": [False, str(fault)], "container": unknown, "containers": {}}
-        return {"docker_daemon": [True, f"version {version}"], "container": _summary(states), "containers": states}
-
-    def _state(self, spec: Spec) -> dict[str, Any]:
-        found: dict[str, Any] | None = self._engine.inspect(spec.container or container_name(spec))
-        state = found["State"] if found is not None else {"Status": "missing"}
-        running = bool(state.get("Running")) and not state.get("Paused") and not state.get("Restarting")
-        return {"running": running, "pid": state.get("Pid", 0), "status": state.get("Status", "unknown")}
+            unknown = [False, "unknown: the engine does not answer", True]
+            return {"docker_daemon": [False, str(fault)], "container": dict.fromkeys(references, unknown)}
+        return {"docker_daemon": [True, f"version {version}"], "container": found}
 
 
-def _summary(states: dict[str, dict[str, Any]]) -> list[object]:
-    down = [f"{name}: {state['status']}" for name, state in states.items() if not state["running"]]
-    if not states:
-        return [True, "none is needed"]
-    return [not down, "; ".join(down) or f"{len(states)} running"]
+def condition(found: Mapping[str, Any] | None) -> list[object]:
+    """[ok, detail, excused] of a container that was inspected; None: there is no such container."""
+    if found is None:
+        return [False, "is missing", False]
+    state = found["State"]
+    status = state.get("Status", "unknown")
+    if state.get("Paused"):
+        name = str(found.get("Name", "")).removeprefix("/")
+        return [False, f"is paused; let it go on: docker unpause {name}", True]
+    if status == "running":
+        return [True, f"running, pid {state.get('Pid', 0)}", False]
+    if status in ("exited", "restarting", "dead"):
+        why = "out of memory" if state.get("OOMKilled") else str(state.get("Error") or "")
+        again = "; docker starts it again" if status == "restarting" else ""
+        return [False, f"exited with status {state.get('ExitCode', '?')}{why and ': '}{why}{again}", False]
+    if status == "created":
+        error = state.get("Error")
+        return [False, f"could not be started: {error}" if error else "was never started", False]
+    return [False, f"is {status}", False]

@@ -131,7 +131,7 @@ class Guest:
             raise BridgeError(
                 "refused",
                 f"container {spec.container} still sees an earlier link directory of {spec.name}",
-                f"docker restart {spec.container}",
+                f"docker restart {spec.container} && ccbridgectl start {spec.name}",
             )
         return sight
 

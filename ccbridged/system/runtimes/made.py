@@ -15,9 +15,11 @@ from ccbridged.model.effects import Json, Spec
 from ccbridged.protocol.errors import BridgeError
 from ccbridged.system.agentpack import STABLE
 from ccbridged.system.places import Places
-from ccbridged.system.runtimes import agentlock, inside
-from ccbridged.system.runtimes.docker import Bind, Creation, Engine, NoImage, Refused
+from ccbridged.system.runtimes import agentlock, homes, inside
+from ccbridged.system.runtimes.creation import Bind, Creation
+from ccbridged.system.runtimes.docker import Engine, NoImage, Refused
 from ccbridged.system.runtimes.inside import Entry
+from ccbridged.system.runtimes.keep import Keep
 from ccbridged.system.transports import IN
 
 INSTALL, INSTANCE, SHAPE = "ccbridged.install", "ccbridged.instance", "ccbridged.shape"
@@ -36,6 +38,7 @@ class Made:
         self._engine = engine
         self._grace = grace
         self._places = places
+        self._keep = Keep(engine, places)
 
     def launch(self, spec: Spec, facts: Json) -> Json:
         self._places.make(spec.name, shared=True)
@@ -44,7 +47,7 @@ class Made:
         if found["State"].get("Paused"):
             self._engine.unpause(id_)
         if not found["State"].get("Running"):
-            self._hand_env(spec, found)
+            self._furnish(spec, found)
             self._start(spec, id_)
         found = self._watch(spec, id_)
         return {"container_id": id_, "created": True, "pid": found["State"]["Pid"]}
@@ -59,7 +62,8 @@ class Made:
         if id_ := self._ours(spec, facts):
             self._engine.stop(id_, self._grace)
             self._engine.remove(id_)
-        left = self._places.remove(spec.name, keep_mounted=False)
+        left = self._keep.remove(spec, self._labels(spec))
+        left += self._places.remove(spec.name, keep_mounted=False)
         return {"left": left} if left else {}
 
     def _ours(self, spec: Spec, facts: Json) -> str:
@@ -87,17 +91,28 @@ class Made:
         return ""
 
     def _is_ours(self, spec: Spec, found: Any) -> bool:
-        labels = found["Config"].get("Labels") or {}
-        return (labels.get(INSTALL), labels.get(INSTANCE)) == (self._places.install_id, spec.name)
+        return self._labels(spec).items() <= (found["Config"].get("Labels") or {}).items()
+
+    def _labels(self, spec: Spec) -> dict[str, str]:
+        return {INSTALL: self._places.install_id, INSTANCE: spec.name}
 
     def _create(self, spec: Spec) -> str:
-        places = self._places
+        try:
+            return self._engine.create(self._creation(spec))
+        except NoImage:
+            build = f"docker build -t {spec.image} packaging/docker" if spec.image.startswith("ccbridge/") else ""
+            hint = f"build it: {build}" if build else f"docker pull {spec.image}"
+            raise BridgeError("refused", f"there is no image {spec.image} on this engine", hint) from None
+
+    def _creation(self, spec: Spec) -> Creation:
+        places, labels = self._places, self._labels(spec)
+        plan = self._keep.plan(spec, labels)
         command = ["python3", "-I", f"{PACK}/{STABLE}", "--link", LINK, "--journal", AGENT]
-        creation = Creation(
+        return Creation(
             name=container_name(spec),
             image=spec.image,
             command=[*command, "--durability", spec.durability],
-            labels={INSTALL: places.install_id, INSTANCE: spec.name, SHAPE: _shape(spec)},
+            labels={**labels, SHAPE: _shape(spec)},
             binds=[
                 Bind(places.link_dir(spec.name), LINK, read_only=True),
                 Bind(places.agent_dir(spec.name), AGENT, read_only=False),
@@ -106,13 +121,9 @@ class Made:
             groups=[str(self._fifo_group(spec))],
             workdir=spec.workdir,
             options=spec.docker,
+            volumes=plan.volumes,
+            environment=plan.environment,
         )
-        try:
-            return self._engine.create(creation)
-        except NoImage:
-            build = f"docker build -t {spec.image} packaging/docker" if spec.image.startswith("ccbridge/") else ""
-            hint = f"build it: {build}" if build else f"docker pull {spec.image}"
-            raise BridgeError("refused", f"there is no image {spec.image} on this engine", hint) from None
 
     def _fifo_group(self, spec: Spec) -> int:
         directory = self._places.link_dir(spec.name)
@@ -167,34 +178,31 @@ class Made:
             raise BridgeError("failed", f"container {id_[:12]} has been removed meanwhile", "try again")
         return found
 
-    def _hand_env(self, spec: Spec, found: dict[str, Any]) -> None:
-        """The private variables, as a file that only the container's user can read."""
-        env = self._places.env(spec.name)
-        entry = Entry("env", env, 0o444)
-        if env != b"{}":
-            uid, gid = self._user(spec, found)
-            entry = Entry("env", env, 0o400, uid, gid)
-        self._engine.put(str(found["Id"]), AGENT, inside.archive([entry]))
+    def _furnish(self, spec: Spec, found: dict[str, Any]) -> None:
+        """The private variables, as a file that only the container's user can read, and that user's own volume."""
+        env, id_ = self._places.env(spec.name), str(found["Id"])
+        uid, gid = self._user(spec, found)
+        entry = Entry("env", env, 0o444) if env == b"{}" else Entry("env", env, 0o400, uid, gid)
+        self._engine.put(id_, AGENT, inside.archive([entry]))
+        if entries := self._keep.entries(spec, found, uid, gid):
+            self._engine.put(id_, "/", inside.archive(entries))
 
     def _user(self, spec: Spec, found: dict[str, Any]) -> tuple[int, int]:
         user, _, group = str(found["Config"].get("User") or "0").partition(":")
-        users = self._table(found, "/etc/passwd")
-        row = next((row for row in users if user in (row[0], row[2])), None)
+        row = homes.row(user, self._read(found, "/etc/passwd"))
         if row is None and not user.isdigit():
             self._inspected(str(found["Id"]))
             hint = "see its USER, or choose one: ccbridgectl add NAME --image IMAGE --user UID"
             raise BridgeError("refused", f"image {spec.image} runs as {user}, whom its /etc/passwd does not know", hint)
         uid, gid = (int(row[2]), int(row[3])) if row else (int(user), 0)
         if group:
-            groups = {row[0]: row[2] for row in self._table(found, "/etc/group")}
-            number = groups.get(group, group)
+            known = homes.row(group, self._read(found, "/etc/group"))
+            number = known[2] if known else group
             gid = int(number) if number.isdigit() else gid
         return uid, gid
 
-    def _table(self, found: dict[str, Any], path: str) -> list[list[str]]:
-        content = self._engine.read(str(found["Id"]), path) or b""
-        rows = [line.split(":") for line in content.decode("utf-8", "replace").splitlines()]
-        return [row for row in rows if len(row) >= 4 and row[2].isdigit()]
+    def _read(self, found: dict[str, Any], path: str) -> bytes:
+        return self._engine.read(str(found["Id"]), path) or b""
 
 
 def container_name(spec: Spec) -> str:
@@ -211,5 +219,5 @@ def _life(found: dict[str, Any]) -> object:
 
 
 def _shape(spec: Spec) -> str:
-    shape = [1, spec.image, spec.workdir, spec.durability, spec.docker]
+    shape = [2, spec.image, spec.workdir, spec.durability, spec.docker]
     return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:16]

@@ -44,7 +44,7 @@ class ProcessRuntime:
         self._grace = grace
         self._places = places
         self._pack = pack
-        self._environ = {name: value for name, value in environ.items() if name not in _OURS}
+        self.environ = {name: value for name, value in environ.items() if name not in _OURS}
         self._lock = threading.Lock()
         self._children: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -127,8 +127,8 @@ class ProcessRuntime:
                     stdin=subprocess.DEVNULL,
                     stdout=out,
                     stderr=out,
-                    cwd=_directory(spec.workdir, self._environ),
-                    env=self._environ,
+                    cwd=_directory(spec.workdir, self.environ),
+                    env=self.environ,
                     start_new_session=True,
                     umask=0o022,
                 )

@@ -1,0 +1,117 @@
+"""Looking after one instance: what looks and the engine found, what is done about it, and the record of both."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from ccbridged.model.container import Back, Container, Died, Frozen
+from ccbridged.model.conversation import Conversation
+from ccbridged.model.effects import Effect, EngineSaid, Json, SaveEvent, Spec
+from ccbridged.model.findings import Finding
+from ccbridged.model.memory import Moment
+from ccbridged.model.recovery import Limits, Recovery, Remedy
+from ccbridged.protocol.link import Link
+
+AFTERMATH = 60.0
+"""Seconds between the end of a container and that of its engine, for the one to have been part of the other."""
+
+
+class Care:
+    """``limits`` None: what is wrong is shown, and nothing done about it."""
+
+    def __init__(self, spec: Spec, limits: Limits | None) -> None:
+        self.name = spec.name
+        self.container = Container()
+        self.recovery = Recovery(limits, contained=spec.runtime == "docker")
+        self._looked_at = 0.0
+        self._stopped_at = 0.0
+        self._failed: Remedy | None = None
+
+    @property
+    def deadline(self) -> float | None:
+        return self.recovery.deadline
+
+    def load(self, facts: Json) -> str:
+        """As it was; that somebody has stopped its container, if so."""
+        self.container.stopped = str(facts.get("stopped", ""))
+        return self.container.stopped
+
+    def facts(self, facts: Json) -> Json:
+        """With what must be known of its container after a restart."""
+        others = {name: value for name, value in facts.items() if name != "stopped"}
+        return {**others, "stopped": self.container.stopped} if self.container.stopped else others
+
+    def forgive(self) -> None:
+        """Somebody has taken it in hand: all is as if nothing had been."""
+        self.container = Container()
+        self.recovery = Recovery(self.recovery.limits, contained=self.recovery.contained)
+
+    def running(self) -> None:
+        """Its container runs."""
+        self.container.stopped = ""
+        self.recovery.excuse("container")
+
+    def engine_said(self, said: EngineSaid, at: Moment) -> Died | Frozen | Back | None:
+        news = self.container.said(said)
+        if isinstance(news, Died):
+            self._stopped_at = at.now
+        return news
+
+    def engine_lost(self, at: Moment) -> None:
+        """An engine that ends stops its containers: that was nobody's wish."""
+        if at.now - self._stopped_at <= AFTERMATH:
+            self.container.stopped = ""
+
+    def look(self, found: Mapping[str, Finding], since: float, now: float) -> None:
+        """``since``: when the look began."""
+        self._looked_at = since
+        bad = {name: one.detail for name, one in found.items() if not (one.ok or one.excused)}
+        if self.container.stopped:
+            bad.pop("container", None)
+        faults = {name: f"{_WHOSE[name]} {detail}" for name, detail in bad.items()}
+        self.recovery.look(faults, [name for name, one in found.items() if one.ok and not one.excused], now)
+
+    def remedy(self, at: Moment, conversation: Conversation, link: Link) -> Remedy | None:
+        """The one that is due; whoever has spoken meanwhile is left alone, and so is a turn that does something."""
+        component = self.recovery.component
+        if conversation.reachable and component:
+            heard = conversation.heard_at >= self._looked_at
+            late = {"program": heard, "agent": link.heard_at >= self._looked_at}
+            if late.get(component, False) or (heard and conversation.turn.busy):
+                self.recovery.postpone(at.now)
+        before = self.recovery.pending
+        remedy = self.recovery.remedy(at.now)
+        self._failed = before if remedy else None
+        return remedy
+
+    def tell(self, remedy: Remedy) -> list[Effect]:
+        """That it is done; and that the one before it, if it still was in hand, has not helped."""
+        failed, self._failed = self._failed, None
+        effects: list[Effect] = [self._event({"done": failed.kind, "came": "it did not help"})] if failed else []
+        return [*effects, self._event({"component": remedy.component, "seen": remedy.seen, "done": remedy.kind})]
+
+    def note(self, remedy: Remedy, at: Moment) -> list[Effect]:
+        """What is done anyway is a remedy too."""
+        return self.tell(remedy) if self.recovery.note(remedy, at.now) else []
+
+    def well(self, at: Moment) -> list[Effect]:
+        """It is ready (again)."""
+        came = self.recovery.came(at.now)
+        if came is None:
+            return []
+        remedy, seconds = came
+        return [self._event({"done": remedy.kind, "came": "ready again", "after_s": round(seconds, 3)})]
+
+    def record(self, said: EngineSaid) -> list[Effect]:
+        """The engine's word, for the event log."""
+        if said.action == "kill":
+            return []  # What comes of it is said as well.
+        body = {"container": said.called, "did": said.action, **said.details}
+        return [SaveEvent(self.name, "", "container", json.dumps(body))]
+
+    def _event(self, body: Json) -> SaveEvent:
+        return SaveEvent(self.name, "", "recovery", json.dumps(body))
+
+
+_WHOSE = {"container": "its container", "fifo_pipes": "its pipes:", "agent": "its agent", "program": "its program"}

@@ -1,0 +1,100 @@
+"""The health loop: when everything is looked at next, who else asked for a look, and what was found last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from ccbridged.model import mending
+from ccbridged.model.config import HealthConfig
+from ccbridged.model.effects import Effect, Json, Reply, Say
+from ccbridged.model.findings import Finding, Findings
+from ccbridged.model.health import Look
+from ccbridged.model.instance import Instance
+from ccbridged.model.memory import Moment
+
+
+class Rounds:
+    """``found``: by the last look of the loop's own."""
+
+    def __init__(self) -> None:
+        self.found = Findings()
+        self._interval: float | None = None
+        self._next_at: float | None = None
+        self._looks: dict[str, Look] = {}
+
+    @property
+    def deadline(self) -> float | None:
+        times = [look.by for look in self._looks.values() if look.probes is not None]
+        times += [] if self._next_at is None else [self._next_at]
+        return min(times, default=None)
+
+    def follow(self, config: HealthConfig, at: Moment) -> None:
+        """From now on by this configuration."""
+        interval = config.check_interval if config.enabled else None
+        if interval != self._interval:
+            self._interval = interval
+            self._next_at = None if interval is None else at.now + interval
+
+    def look(self, client: str, component: str, instances: Iterable[Instance], at: Moment) -> list[Effect]:
+        """Look at everything now; ``client`` gets the answer, "": the loop itself."""
+        look = Look(at.uuid(client, "health"), client, component, at)
+        self._looks[look.token] = look
+        return look.begin(instances)
+
+    def told(self, at: Moment) -> list[Json]:
+        """What is known of every component; nothing before the first look."""
+        return self.found.components(at) if self.found.shared or self.found.own else []
+
+    def hurry(self, at: Moment) -> None:
+        """Something has changed: the next look is due now."""
+        if self._next_at is not None:
+            self._next_at = at.now
+
+    def forget(self, client: str) -> None:
+        self._looks = {token: look for token, look in self._looks.items() if look.client != client}
+
+    def probed(self, token: str, facts: Json) -> None:
+        if token in self._looks:
+            self._looks[token].probes = facts
+
+    def tick(self, instances: Mapping[str, Instance], at: Moment) -> list[Effect]:
+        """The next look, if it is due and the last one is over."""
+        if self._next_at is None or self._interval is None or at.now < self._next_at:
+            return []
+        self._next_at = at.now + self._interval
+        late = any(not look.client for look in self._looks.values())
+        return [] if late or not instances else self.look("", "", instances.values(), at)
+
+    def conclude(self, instances: Mapping[str, Instance], at: Moment) -> list[Effect]:
+        """Of every look that is over: the answer, or what is done about it."""
+        effects: list[Effect] = []
+        for look in [look for look in self._looks.values() if look.over(at)]:
+            del self._looks[look.token]
+            found = look.findings(at)
+            if look.client:
+                effects.append(Reply(look.client, _document(found, look.component, at)))
+                continue
+            effects += self._take(found)
+            for name, own in found.own.items():
+                effects += mending.looked(instances[name], own, look.began.now, at)
+        return effects
+
+    def engine(self, finding: Finding) -> list[Effect]:
+        """The engine came or went, between two looks."""
+        return self._take(Findings({**self.found.shared, "docker_daemon": finding}, self.found.own))
+
+    def _take(self, found: Findings) -> list[Effect]:
+        """What has changed of that which is there for all."""
+        effects: list[Effect] = []
+        for name, finding in found.shared.items():
+            before = self.found.shared.get(name)
+            if finding.ok is not (before is None or before.ok):
+                level, words = ("info", "well again") if finding.ok else ("warning", "not well")
+                effects.append(Say(level, f"{name} is {words}: {finding.detail}"))
+        self.found = found
+        return effects
+
+
+def _document(found: Findings, component: str, at: Moment) -> Json:
+    components = found.components(at, component)
+    return {"v": 1, "ok": all(one["ok"] for one in components), "components": components}
