@@ -101,7 +101,7 @@ class Daemon:
             self._reactor.catch((signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD))
             self._port.open()
             self._hook.use(self._config.notify.command)
-            self._take_all(self._bridge.load(known(self._store, self._config.session.max_history), self._moment()))
+            self._take_all(self._bridge.load(known(self._store), self._moment()))
             for told in self._processes.strays(self._bridge.instances):
                 _log.warning("%s", told)
             _log.info("serving %s with the state in %s", self._port.runtime_dir, self._places.state_dir)

@@ -45,11 +45,13 @@ from ccbridged.protocol.link import LinkState
 
 
 class Known(NamedTuple):
-    """What the store knows of an instance. ``ended``: (id, state) of final requests; both oldest first."""
+    """What the store knows of an instance. ``ended``: (id, state) of final requests, ``spent``: of those that have left
+    the history; all oldest first."""
 
     body: Json
     open: list[Request]
     ended: list[tuple[str, str]]
+    spent: list[tuple[str, str]]
     link: LinkState
     held: list[tuple[int, str]]
 
@@ -116,10 +118,12 @@ class Bridge:
 
     def owner(self, id_: str) -> Instance | None:
         """Whose request of exactly this id is; None for an unknown one."""
-        return next((i for i in self.instances.values() if id_ in i.queue.ended or i.queue.find(id_)), None)
+        return next((instance for instance in self.instances.values() if instance.queue.knows(id_)), None)
 
     def find_request(self, id_: str) -> tuple[Instance, str]:
-        """By id or unique prefix. Raises BridgeError ``no-such-request``."""
+        """By id or unique prefix. Raises BridgeError ``no-such-request``, also for one whose answer is gone."""
+        if fault := next((fault for i in self.instances.values() if (fault := i.queue.spent_fault(id_))), None):
+            raise fault
         owners = {known: i for i in self.instances.values() for known in i.queue.ids()}
         chosen = pick(id_, owners, "no-such-request", "request", "see: ccbridgectl history NAME")
         return owners[chosen], chosen
@@ -181,8 +185,8 @@ class Bridge:
         kept = kept_from(known.body)
         mail = self._mail(kept.spec.name, known.link, known.held)
         queue = self._queue()
-        queue.load(known.open, known.ended, at)
-        return self._make(kept.spec, mail, kept.memory, queue).load(kept, at)
+        trimmed = queue.load(known.open, known.ended, known.spent, at)
+        return [*trimmed, *self._make(kept.spec, mail, kept.memory, queue).load(kept, at)]
 
     def _make(self, spec: Spec, mail: Mail, memory: Memory, queue: Queue) -> Instance:
         conversation = Conversation(spec, memory, queue, Desk(self.config.approvals), self.config.session)

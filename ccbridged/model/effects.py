@@ -197,7 +197,16 @@ class SaveRequest:
 
 @dataclass(frozen=True, slots=True)
 class DropRequest:
-    """A request that leaves the history, with its events."""
+    """A request that leaves the history, with its events. Its id and ``state`` stay known, so that the id is never
+    taken for a new one's."""
+
+    id: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetRequest:
+    """Of a request that left the history long ago, nothing is known any more."""
 
     id: str
 
@@ -245,7 +254,18 @@ class Release:
     seq: int
 
 
-Save = SaveInstance | DropInstance | SaveRequest | DropRequest | SaveEvent | SaveLog | SaveLink | Hold | Release
+Save = (
+    SaveInstance
+    | DropInstance
+    | SaveRequest
+    | DropRequest
+    | ForgetRequest
+    | SaveEvent
+    | SaveLog
+    | SaveLink
+    | Hold
+    | Release
+)
 
 
 # What others can see, after the commit.

@@ -27,11 +27,13 @@ MAX_ID = 128
 
 
 def send(bridge: Bridge, client: str, call: Call, at: Moment) -> list[Effect]:
-    """Idempotent: a known id is followed, never run again."""
+    """Idempotent: a known id is followed, never run again, also when its answer is gone."""
     instance, id_ = bridge.find(call.text("name")), call.text("id")
     owner = bridge.owner(id_)
     if owner is not None and owner is not instance:
         raise BridgeError("exists", f"request {id_} is one of {owner.name}", "choose another id")
+    if fault := instance.queue.spent_fault(id_):
+        raise fault
     submitted: list[Effect] = []
     if owner is None:
         submitted = instance.submit(_request(instance, call, at), at)

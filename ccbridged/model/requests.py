@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ccbridged.model.effects import DropRequest, Json, Save, SaveEvent, SaveRequest
+from ccbridged.model.effects import DropRequest, ForgetRequest, Json, Save, SaveEvent, SaveRequest
 from ccbridged.protocol.errors import BridgeError
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ TRANSITIONS: dict[str, tuple[str, ...]] = {
 }
 """``running`` goes back to ``queued`` for ``--retry-uncertain`` only."""
 
+MAX_SPENT = 10_000
+"""Ids that are known for longer than what was answered, so that none is run again."""
 UNCERTAIN = "it may have run: Claude died in the middle of it; nothing was repeated"
 
 
@@ -78,7 +80,8 @@ class Outcome:
 
 
 class Queue:
-    """The requests of one instance: those that wait, in order; at most one in flight; the ids of ended ones.
+    """The requests of one instance: those that wait, in order; at most one in flight; the ids and states of ended ones,
+    and of those that have left the history (``spent``).
 
     Methods return what must be saved.
     """
@@ -89,9 +92,17 @@ class Queue:
         self.waiting: list[Request] = []
         self.current: Request | None = None
         self.ended: dict[str, str] = {}
+        self.spent: dict[str, str] = {}
 
-    def load(self, open_: Iterable[Request], ended: Iterable[tuple[str, str]], at: Moment) -> None:
-        """``open_``: oldest first; ``ended``: (id, state), oldest first. What was due while nobody looked is due."""
+    def load(
+        self,
+        open_: Iterable[Request],
+        ended: Iterable[tuple[str, str]],
+        spent: Iterable[tuple[str, str]],
+        at: Moment,
+    ) -> list[Save]:
+        """``open_``: oldest first; ``ended``, ``spent``: (id, state), oldest first. What was due while nobody looked is
+        due, and the history may have become shorter."""
         for request in open_:
             request = replace(request, expires=_expires(request, at) if request.timeout else None)
             if request.state == "queued":
@@ -99,7 +110,19 @@ class Queue:
             else:
                 self.current = request
         self.waiting.sort(key=lambda request: request.place)
-        self.ended = dict(ended)
+        self.ended, self.spent = dict(ended), dict(spent)
+        return self._trimmed()
+
+    def knows(self, id_: str) -> bool:
+        return id_ in self.ended or id_ in self.spent or self.find(id_) is not None
+
+    def spent_fault(self, id_: str) -> BridgeError | None:
+        """For one who asks for an answer that is no longer kept; None where that is not so."""
+        if id_ not in self.spent:
+            return None
+        gone = f"request {id_} has ended ({self.spent[id_]}), and its answer is no longer kept"
+        hint = "max_history says how many are; nothing was run again: for that, send it with another --id"
+        return BridgeError("no-such-request", gone, hint)
 
     def ids(self) -> list[str]:
         current = [self.current.id] if self.current else []
@@ -175,11 +198,7 @@ class Queue:
             SaveRequest(id_, request.instance, False, {**request.body(), "finished": wall, "result": result}),
             SaveEvent(request.instance, id_, "result", json.dumps(result)),
         ]
-        while len(self.ended) > self.max_history:
-            oldest = next(iter(self.ended))
-            del self.ended[oldest]
-            saves.append(DropRequest(oldest))
-        return saves
+        return [*saves, *self._trimmed()]
 
     def move(self, id_: str, position: int) -> list[Save]:
         """Another order among those that wait."""
@@ -189,6 +208,19 @@ class Queue:
         self.waiting.insert(max(position, 0), moved)
         self.waiting = [replace(r, place=place) for r, place in zip(self.waiting, places, strict=True)]
         return [SaveRequest(r.id, r.instance, True, r.body()) for r in self.waiting]
+
+    def _trimmed(self) -> list[Save]:
+        """What falls out of the history goes."""
+        saves: list[Save] = []
+        while len(self.ended) > self.max_history:
+            oldest = next(iter(self.ended))
+            self.spent[oldest] = self.ended.pop(oldest)
+            saves.append(DropRequest(oldest, self.spent[oldest]))
+        while len(self.spent) > MAX_SPENT:
+            oldest = next(iter(self.spent))
+            del self.spent[oldest]
+            saves.append(ForgetRequest(oldest))
+        return saves
 
     def _in_flight(self) -> Request:
         assert self.current is not None

@@ -7,13 +7,13 @@ from ccbridged.model.requests import from_body
 from ccbridged.system.store import Store
 
 
-def known(store: Store, history: int) -> list[Known]:
-    """``history``: ended requests per instance whose ids are remembered."""
+def known(store: Store) -> list[Known]:
     return [
         Known(
             body,
             [from_body(kept.body, kept.prompt or "") for kept in store.open_requests(name)],
-            [(kept.id, str(kept.body["state"])) for kept in store.ended_requests(name, history)],
+            store.final_states(name),
+            store.spent_states(name),
             store.link(name),
             store.held(name),
         )

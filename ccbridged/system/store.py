@@ -16,6 +16,7 @@ from typing import NamedTuple, NoReturn
 from ccbridged.model.effects import (
     DropInstance,
     DropRequest,
+    ForgetRequest,
     Hold,
     Json,
     Release,
@@ -31,6 +32,8 @@ from ccbridged.system import storefile
 from ccbridged.system.eventlog import Entry, EventLog, Keep
 
 QUOTA = 4 * 1024 * 1024 * 1024
+_SPENT = -1
+"""In the place of "open": of this request only id and state are kept."""
 _BATCH = 256 * 1024
 _SLACK = 256 * 1024
 """Bytes beyond the quota for what makes room."""
@@ -154,9 +157,23 @@ class Store:
         rows = self._connection.execute(query + " ORDER BY place DESC LIMIT ?", (instance, last)).fetchall()
         return [_kept(row) for row in reversed(rows)]
 
+    def final_states(self, instance: str) -> list[tuple[str, str]]:
+        """(id, state) of the final ones whose answers are kept, oldest first."""
+        return self._states(instance, 0)
+
+    def spent_states(self, instance: str) -> list[tuple[str, str]]:
+        """(id, state) of those that have left the history, oldest first."""
+        return self._states(instance, _SPENT)
+
+    def _states(self, instance: str, kind: int) -> list[tuple[str, str]]:
+        query = "SELECT id, body FROM requests WHERE instance = ? AND open = ? ORDER BY place"
+        rows = self._connection.execute(query, (instance, kind))
+        return [(id_, str(json.loads(body)["state"])) for id_, body in rows]
+
     def request(self, id_: str) -> Kept | None:
-        """One request, open or final, with its prompt."""
-        query = "SELECT id, instance, open, body, text FROM requests LEFT JOIN prompts USING (id) WHERE id = ?"
+        """One request, open or final, with its prompt; None for one whose answer is gone."""
+        query = "SELECT id, instance, open, body, text FROM requests LEFT JOIN prompts USING (id)"
+        query += f" WHERE id = ? AND open <> {_SPENT}"
         row = self._connection.execute(query, (id_,)).fetchone()
         return _kept(row) if row else None
 
@@ -258,9 +275,13 @@ class Store:
                 self._events.add_line(record, now)
             case SaveInstance(name, body):
                 run("INSERT OR REPLACE INTO instances VALUES (?, ?)", (name, _text(body)))
-            case DropRequest(id_):
-                for table, key in (("events", "request"), ("prompts", "id"), ("requests", "id")):
+            case DropRequest(id_, state):
+                for table, key in (("events", "request"), ("prompts", "id")):
                     run(f"DELETE FROM {table} WHERE {key} = ? AND {key} <> ''", (id_,))
+                left = (_SPENT, _text({"state": state}), id_)
+                run("UPDATE requests SET open = ?, body = ? WHERE id = ?", left)
+            case ForgetRequest(id_):
+                run("DELETE FROM requests WHERE id = ?", (id_,))
             case DropInstance(name):
                 run("DELETE FROM prompts WHERE id IN (SELECT id FROM requests WHERE instance = ?)", (name,))
                 for table, key in (("requests", "instance"), ("links", "name"), ("outbox", "name")):
@@ -324,7 +345,7 @@ class Store:
 def _makes_room(records: Iterable[Save]) -> bool:
     """Whether these let go of something, or at least add nothing."""
     records = list(records)
-    drops = any(isinstance(record, (DropInstance, DropRequest)) for record in records)
+    drops = any(isinstance(record, (DropInstance, DropRequest, ForgetRequest)) for record in records)
     return drops or all(isinstance(record, (Release, SaveLink)) for record in records)
 
 

@@ -42,6 +42,7 @@ class Disk:
     epoch: int = 0
     instances: dict[str, str] = field(default_factory=dict)
     requests: dict[str, tuple[str, bool, str, str]] = field(default_factory=dict)
+    spent: dict[str, tuple[str, str]] = field(default_factory=dict)
     events: list[fx.SaveEvent] = field(default_factory=list)
     logs: list[fx.SaveLog] = field(default_factory=list)
     links: dict[str, LinkState] = field(default_factory=dict)
@@ -54,10 +55,13 @@ class Disk:
             case fx.SaveRequest(id_, instance, open_, body, prompt):
                 kept = self.requests[id_][3] if prompt is None else prompt
                 self.requests[id_] = (instance, open_, json.dumps(body), kept)
-            case fx.DropRequest(id_):
-                del self.requests[id_]
+            case fx.DropRequest(id_, state):
+                self.spent[id_] = (self.requests.pop(id_)[0], state)
+            case fx.ForgetRequest(id_):
+                del self.spent[id_]
             case fx.DropInstance(name):
                 self.requests = {id_: row for id_, row in self.requests.items() if row[0] != name}
+                self.spent = {id_: row for id_, row in self.spent.items() if row[0] != name}
                 for table in (self.instances, self.links, self.outbox):
                     table.pop(name, None)
             case fx.SaveEvent(_, _, _, body):
@@ -82,6 +86,7 @@ class Disk:
             body,
             [from_body(json.loads(row[2]), row[3]) for _, row in mine if row[1]],
             [(id_, str(json.loads(row[2])["state"])) for id_, row in mine if not row[1]],
+            [(id_, state) for id_, (instance, state) in self.spent.items() if instance == name],
             self.links.get(name, LinkState()),
             sorted(self.outbox.get(name, {}).items()),
         )

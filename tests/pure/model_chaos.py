@@ -287,7 +287,7 @@ class Chaos:
         open_ = [body for body in self.store.values() if body["state"] not in FINAL]
         ended = [(id_, body["state"]) for id_, body in self.store.items() if body["state"] in FINAL]
         requests = [model.requests.from_body(body, self.prompts[body["id"]]) for body in open_]
-        queue.load(requests, ended, self._moment())
+        queue.load(requests, ended, [], self._moment())
         desk = model.approvals.Desk(ApprovalsConfig())
         memory = model.memory.remember(self.memory)
         it = model.conversation.Conversation(Spec("web", "process"), memory, queue, desk, self.session)

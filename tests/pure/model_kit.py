@@ -66,7 +66,7 @@ class Talk:
         old, queue = self.it.queue, self.model.requests.Queue(max_queue=100, max_history=100)
         open_ = [one for one in (old.current, *old.waiting) if one]
         again = [self.model.requests.from_body(json.loads(json.dumps(one.body())), one.prompt) for one in open_]
-        queue.load(again, old.ended.items(), self.moment())
+        queue.load(again, old.ended.items(), old.spent.items(), self.moment())
         self.it = self._conversation(memory, queue)
         self.it.reachable = False
 

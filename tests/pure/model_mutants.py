@@ -54,6 +54,19 @@ MUTANTS = (
         "[*steps, *([] if barrier else self.queue.run()), claude.prompt(attempt, request.prompt)]",
         "[claude.prompt(attempt, request.prompt), *steps, *([] if barrier else self.queue.run())]",
     ),
+    Mutant(
+        "an id whose answer is gone is taken for a new one's",
+        "requests",
+        "id_ in self.ended or id_ in self.spent or",
+        "id_ in self.ended or",
+    ),
+    Mutant(
+        "ids are forgotten with their answers",
+        "requests",
+        "            del self.spent[oldest]\n            saves.append(ForgetRequest(oldest))",
+        "            self.spent.clear()",
+    ),
+    Mutant("ids are never forgotten", "requests", "while len(self.spent) > MAX_SPENT:", "while False:"),
     Mutant("two are in flight", "turn", "if self.busy or self.settling or not", "if self.settling or not"),
     Mutant(
         "the next does not wait for the last word",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ccbridged.model.effects import DropRequest, SaveEvent, SaveRequest
+from ccbridged.model.effects import DropRequest, ForgetRequest, SaveEvent, SaveRequest
 from ccbridged.model.requests import FINAL, TRANSITIONS, Outcome
 from ccbridged.protocol.errors import BridgeError
 from tests.pure.model_kit import EPOCH, at, request
@@ -29,7 +29,12 @@ def again(model: ModuleType, queue: Any, now: float = 0.0) -> Any:
     """The queue of the next daemon, which reads what was saved in whatever order."""
     other = model.requests.Queue(max_queue=100, max_history=100)
     saved = [json.dumps(one.body()) for one in (*queue.waiting[::-1], queue.current) if one]
-    other.load([model.requests.from_body(json.loads(body), "p") for body in saved], queue.ended.items(), at(now))
+    other.load(
+        [model.requests.from_body(json.loads(body), "p") for body in saved],
+        queue.ended.items(),
+        queue.spent.items(),
+        at(now),
+    )
     return other
 
 
@@ -119,10 +124,35 @@ def test_no_duration_is_negative(model: ModuleType) -> None:
 def test_the_oldest_end_falls_out_of_the_history(model: ModuleType) -> None:
     queue = queue_of(model, "r1", "r2", "r3", max_history=2)
     ends = [queue.end(id_, Outcome("cancelled"), EPOCH)[2:] for id_ in ("r1", "r2", "r3")]
-    assert ends == [[], [], [DropRequest("r1")]]
+    assert ends == [[], [], [DropRequest("r1", "cancelled")]]
     assert list(queue.ended) == ["r2", "r3"]
     nothing = queue_of(model, "r1", max_history=0)
-    assert nothing.end("r1", Outcome("cancelled"), EPOCH)[2:] == [DropRequest("r1")]
+    assert nothing.end("r1", Outcome("cancelled"), EPOCH)[2:] == [DropRequest("r1", "cancelled")]
+
+
+def test_an_id_is_known_long_after_its_answer_is_gone(model: ModuleType) -> None:
+    queue = queue_of(model, "r1", "r2", max_history=1)
+    queue.end("r1", Outcome("uncertain"), EPOCH)
+    queue.end("r2", Outcome("succeeded"), EPOCH)
+    other = again(model, queue)
+    assert [other.knows(id_) for id_ in ("r1", "r2", "r3")] == [True, True, False]
+    assert other.ids() == ["r2"]
+    assert other.spent_fault("r2") is None
+    fault = other.spent_fault("r1")
+    assert (fault.code, fault.message) == (
+        "no-such-request",
+        "request r1 has ended (uncertain), and its answer is no longer kept",
+    )
+
+
+def test_a_history_that_became_shorter_is_trimmed_when_it_is_read_and_in_the_end_ids_are_forgotten(
+    model: ModuleType,
+) -> None:
+    queue = model.requests.Queue(max_queue=1, max_history=1)
+    spent = [(f"s{n}", "failed") for n in range(model.requests.MAX_SPENT)]
+    saves = queue.load([], [("r1", "failed"), ("r2", "failed")], spent, at(0.0))
+    assert saves == [DropRequest("r1", "failed"), ForgetRequest("s0")]
+    assert (list(queue.ended), queue.knows("s0"), queue.knows("s1")) == (["r2"], False, True)
 
 
 @pytest.mark.parametrize(("position", "order"), [(0, "r3 r1 r2"), (1, "r1 r3 r2"), (9, "r1 r2 r3"), (-1, "r3 r1 r2")])
@@ -163,7 +193,7 @@ def test_a_request_survives_a_journey_through_json(model: ModuleType) -> None:
 def test_a_limit_goes_on_while_no_daemon_is_there(model: ModuleType, wall: float, left: float) -> None:
     queue = model.requests.Queue(max_queue=1, max_history=1)
     moment = at(7.0)._replace(wall=EPOCH + wall)
-    queue.load([request("r1", timeout=60.0), request("r2", place=1)], [], moment)
+    queue.load([request("r1", timeout=60.0), request("r2", place=1)], [], [], moment)
     assert [one.expires for one in queue.waiting] == [7.0 + left, None]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ccbridged.model import effects as fx
+from ccbridged.model.config import Config, SessionConfig
 from ccbridged.model.service import ANSWERS
 from ccbridged.protocol.calls import VERBS
 from ccbridged.protocol.errors import BridgeError
@@ -198,6 +199,17 @@ def test_an_id_belongs_to_one_instance(world: World) -> None:
     world.send("hi", id="one")
     fault = refused(world, "send", name="api", id="one", prompt="hi")
     assert (fault.code, fault.exit_status, fault.message) == ("exists", 75, "request one is one of web")
+
+
+def test_an_id_whose_answer_is_gone_is_neither_run_again_nor_waited_for(world: World) -> None:
+    world.take(fx.Reloaded(Config(session=SessionConfig(max_history=0, idle_timeout=0.0))))
+    world.send("once", id="one")
+    gone = "request one has ended (succeeded), and its answer is no longer kept"
+    for fault in (refused(world, "send", name="web", id="one", prompt="once"), refused(world, "result", id="one")):
+        assert (fault.exit_status, fault.message) == (4, gone)
+    world.restart()
+    assert refused(world, "wait", id="one").message == gone
+    assert world.ran() == ["once"]
 
 
 @pytest.mark.parametrize(

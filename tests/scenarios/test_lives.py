@@ -46,6 +46,22 @@ def test_an_answer_given_while_no_daemon_was_there_is_not_lost(rig: Rig) -> None
     assert rig.ran() == ["[[slow 1]] meanwhile"]
 
 
+def test_an_id_is_never_run_again_though_its_answer_is_gone(rig: Rig) -> None:
+    rig.config.write_text(CONFIG + "[session]\nmax_history = 1\n")
+    rig.kill(signal.SIGTERM)
+    rig.start()
+    rig.add("web")
+    rig.said("send", "web", "once", "--id", "first")
+    rig.said("send", "web", "another", "--id", "second")
+    rig.kill()
+    rig.start()
+    again = rig.ctl("send", "web", "once", "--id", "first")
+    assert (again.returncode, b"request first has ended (succeeded)" in again.stderr) == (4, True)
+    assert rig.ctl("result", "first").returncode == 4
+    assert rig.said("send", "web", "another", "--id", "second") == "echo: another\n"
+    assert rig.ran() == ["once", "another"]
+
+
 def test_what_waits_is_still_there_after_a_restart_and_in_order(rig: Rig) -> None:
     rig.add("web")
     rig.said("send", "web", "[[slow 1]] first", "--no-wait")

@@ -18,6 +18,7 @@ import pytest
 from ccbridged.model.effects import (
     DropInstance,
     DropRequest,
+    ForgetRequest,
     Hold,
     Release,
     Save,
@@ -98,9 +99,26 @@ def test_a_dropped_request_goes_with_its_prompt_and_events(path: Path) -> None:
     with opened(path) as store:
         store.save([SaveRequest("a", "web", False, {}, "p"), event(1, request="a"), event(2, request="b")], HOUR)
         store.save([event(3)], HOUR)
-        store.save([DropRequest("a")], HOUR)
+        store.save([DropRequest("a", "succeeded")], HOUR)
         assert store.request("a") is None and store.prompt("a") is None
         assert all_numbers(store) == [2, 3]
+
+
+def test_of_a_dropped_request_id_and_state_are_known_until_it_is_forgotten(path: Path) -> None:
+    with opened(path) as store:
+        for n, state in enumerate(("failed", "succeeded", "uncertain")):
+            store.save([SaveRequest(f"r{n}", "web", False, {"state": state}, "p")], HOUR)
+        store.save([DropRequest("r1", "succeeded"), DropRequest("r0", "failed")], HOUR)
+    with opened(path) as store:
+        assert store.spent_states("web") == [("r0", "failed"), ("r1", "succeeded")]
+        assert store.final_states("web") == [("r2", "uncertain")]
+        assert [kept.id for kept in store.ended_requests("web", 9)] == ["r2"]
+        assert store.open_requests("web") == []
+        assert store.spent_states("api") == []
+        store.save([ForgetRequest("r0")], HOUR)
+        assert store.spent_states("web") == [("r1", "succeeded")]
+        store.save([DropInstance("web")], HOUR)
+        assert store.spent_states("web") == []
 
 
 def test_a_dropped_instance_goes_with_everything_of_it_and_nothing_else(path: Path) -> None:
@@ -426,7 +444,7 @@ def test_beyond_its_quota_the_store_takes_nothing_new_but_still_lets_go(path: Pa
             store.save([Hold("web", 1, "x" * 100_000)], HOUR)
         store.save([SaveLink("web", LinkState(committed=1)), Release("web", 1)], HOUR)
         for n in kept[:20]:
-            store.save([DropRequest(f"r{n}")], HOUR)
+            store.save([DropRequest(f"r{n}", "failed"), ForgetRequest(f"r{n}")], HOUR)
         store.save([event(5000, size=4000)], HOUR)
         assert all_numbers(store) == [*kept[20:], 5000]
         assert store.health().size <= (1 << 20) + 256 * 1024
