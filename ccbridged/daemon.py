@@ -13,7 +13,7 @@ import secrets
 import signal
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NoReturn
 
@@ -204,7 +204,7 @@ class Daemon:
             if call.verb in _NEW_WORK:
                 trouble = trouble or self._store.refusal(len(line))
             if trouble and call.verb not in _READ_ONLY:
-                raise BridgeError("store", trouble, "make room; ccbridged then goes on by itself, nothing is lost")
+                raise BridgeError("store", trouble, "make room, or mend the disk; ccbridged then goes on by itself")
         except BridgeError as fault:
             self._do(fx.Fail(client, fault))
             return []
@@ -234,6 +234,7 @@ class Daemon:
             logging.getLogger().setLevel(self._config.daemon.log_level.upper())
             self._inputs.append(fx.Reloaded(self._config))
             self._hook.use(self._config.notify.command)
+            self._streams.use(self._config.pipes)
             _log.info("the configuration has been read again")
         except BridgeError as fault:
             _log.error("the old configuration stays: %s", fault.message)
@@ -295,8 +296,8 @@ class Daemon:
                 self._submit(spec.name, "halt", partial(self._runtime(spec).halt, spec, facts, container=container))
             case fx.Remove(spec, facts):
                 self._submit(spec.name, "remove", partial(self._runtime(spec).remove, spec, facts))
-            case fx.Probe(token, specs):
-                self._probe(token, specs)
+            case fx.Probe(token, specs, ids):
+                self._probe(token, specs, ids)
             case fx.WatchEngine():
                 self._watch.start()
             case fx.Survey(token):
@@ -346,11 +347,11 @@ class Daemon:
         self._examiner = self._examiner or Worker(self._reactor.post)
         self._examiner.submit(token, action, call)
 
-    def _probe(self, token: str, specs: tuple[Spec, ...]) -> None:
+    def _probe(self, token: str, specs: tuple[Spec, ...], ids: Mapping[str, str]) -> None:
         here = probes.look(specs, self._places, self._config.pipes, self._store, self._streams.replaced)
         contained = [spec for spec in specs if spec.runtime == "docker"]
         none: Json = {"docker_daemon": [True, "no instance needs it"]}
-        self._submit(token, "probe", lambda: {**here, **(self._docker.probe(contained) if contained else none)})
+        self._submit(token, "probe", lambda: {**here, **(self._docker.probe(contained, ids) if contained else none)})
 
     # The beginning and the end.
 

@@ -90,8 +90,8 @@ class Bridge:
                 return self._tick(at)
             case Reloaded(config):
                 return self._reload(config, at)
-            case RuntimeDone(token, "probe", _, facts):
-                self.rounds.probed(token, facts)
+            case RuntimeDone(token, "probe", error, facts):
+                self.rounds.probed(token, facts, error)
                 return self.rounds.conclude(self.instances, at)
             case RuntimeDone(_, "survey" | "examine"):
                 return examinations.answer(self, happened)
@@ -169,10 +169,10 @@ class Bridge:
                 for instance in contained:
                     effects += mending.engine_lost(instance, at)
             case _:
-                self.rounds.hurry(at)
                 effects += self.rounds.engine(Finding(True, f"version {happened.version}", at.wall))
                 for instance in contained:
                     effects += mending.engine_found(instance, at)
+                effects += self.rounds.look("", "", self.instances.values(), at)
         return effects
 
     def _forget(self, client: str) -> None:

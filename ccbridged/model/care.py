@@ -25,7 +25,7 @@ class Care:
         self.container = Container()
         self.recovery = Recovery(limits, contained=spec.runtime == "docker")
         self._looked_at = 0.0
-        self._stopped_at = 0.0
+        self._died_at = self._event_at = 0.0
         self._failed: Remedy | None = None
 
     @property
@@ -50,33 +50,42 @@ class Care:
     def running(self) -> None:
         """Its container runs."""
         self.container.stopped = ""
-        self.recovery.excuse("container")
 
-    def engine_said(self, said: EngineSaid, at: Moment) -> Died | Frozen | Back | None:
-        news = self.container.said(said)
+    def engine_said(self, said: EngineSaid, at: Moment, *, ours: bool) -> Died | Frozen | Back | None:
+        """``ours``: we are ending or starting it ourselves, so nobody else has stopped it."""
+        news = self.container.said(said, at.now)
+        self._event_at = at.now
         if isinstance(news, Died):
-            self._stopped_at = at.now
+            self._died_at = at.now
+            if ours:
+                self.container.stopped = ""
         return news
 
-    def engine_lost(self, at: Moment) -> None:
-        """An engine that ends stops its containers: that was nobody's wish."""
-        if at.now - self._stopped_at <= AFTERMATH:
-            self.container.stopped = ""
+    def engine_lost(self, at: Moment) -> bool:
+        """Whether an end that looked ordered was its engine's: that was nobody's wish."""
+        if not self.container.stopped or at.now - self._died_at > AFTERMATH:
+            return False
+        self.container.stopped = ""
+        return True
+
+    def current(self, since: float) -> bool:
+        """Whether what was seen of its container since then is not older than the engine's last word."""
+        return since > self._event_at
 
     def look(self, found: Mapping[str, Finding], since: float, now: float) -> None:
         """``since``: when the look began."""
         self._looked_at = since
-        bad = {name: one.detail for name, one in found.items() if not (one.ok or one.excused)}
-        if self.container.stopped:
-            bad.pop("container", None)
+        bad = {name: one.detail for name, one in found.items() if name in _WHOSE and not (one.ok or one.excuse)}
         faults = {name: f"{_WHOSE[name]} {detail}" for name, detail in bad.items()}
-        self.recovery.look(faults, [name for name, one in found.items() if one.ok and not one.excused], now)
+        self.recovery.look(faults, [name for name, one in found.items() if one.ok and not one.excuse], now)
 
     def remedy(self, at: Moment, conversation: Conversation, link: Link) -> Remedy | None:
         """The one that is due; whoever has spoken meanwhile is left alone, and so is a turn that does something."""
         component = self.recovery.component
+        if component == "program" and conversation.phase not in ("ready", "starting"):
+            self.recovery.excuse(component)
         if conversation.reachable and component:
-            heard = conversation.heard_at >= self._looked_at
+            heard = conversation.heard_at >= self._looked_at and not conversation.restarting
             late = {"program": heard, "agent": link.heard_at >= self._looked_at}
             if late.get(component, False) or (heard and conversation.turn.busy):
                 self.recovery.postpone(at.now)
@@ -114,4 +123,4 @@ class Care:
         return SaveEvent(self.name, "", "recovery", json.dumps(body))
 
 
-_WHOSE = {"container": "its container", "fifo_pipes": "its pipes:", "agent": "its agent", "program": "its program"}
+_WHOSE = {"fifo_pipes": "its pipes:", "agent": "its agent", "program": "its program"}

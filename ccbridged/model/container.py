@@ -2,7 +2,7 @@
 
 Docker sends a container that it is to stop whatever signal the image asks for, and KILL at once only to one that it is
 to kill. So a container that was sent another signal before it died was stopped, and is left alone until somebody
-starts it.
+starts it. A signal long before was for something else.
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ccbridged.model.effects import EngineSaid
+
+OBEDIENCE = 120.0
+"""Seconds that a container may take to end when it is stopped."""
 
 
 class Died(NamedTuple):
@@ -34,30 +37,32 @@ class Container:
 
     def __init__(self) -> None:
         self.stopped = ""
-        self._signalled = self._starved = False
+        self._starved = False
+        self._signalled_at: float | None = None
 
-    def said(self, event: EngineSaid) -> Died | Frozen | Back | None:
+    def said(self, event: EngineSaid, now: float) -> Died | Frozen | Back | None:
         """What that means; None: nothing."""
         match event.action:
-            case "kill":
-                self._signalled = self._signalled or event.details.get("signal") != "9"
+            case "kill" if event.details.get("signal") != "9":
+                self._signalled_at = now
             case "oom":
                 self._starved = True
             case "die":
-                return self._died(event)
+                return self._died(event, now)
             case "pause":
                 self.stopped = f"its container {event.called} is paused; let it go on: docker unpause {event.called}"
                 return Frozen(self.stopped)
             case "start" | "unpause":
-                self._signalled = self._starved = False
+                self._starved, self._signalled_at = False, None
                 self.stopped = ""
                 return Back()
         return None
 
-    def _died(self, event: EngineSaid) -> Died:
-        name, ordered, starved = event.called, self._signalled, self._starved
-        self._signalled = self._starved = False
-        if ordered:
+    def _died(self, event: EngineSaid, now: float) -> Died:
+        name, starved, signalled_at = event.called, self._starved, self._signalled_at
+        self._starved, self._signalled_at = False, None
+        self.stopped = ""
+        if signalled_at is not None and now - signalled_at <= OBEDIENCE and not starved:
             self.stopped = f"its container {name} was stopped; start it again: docker start {name}"
             return Died(self.stopped, ordered=True)
         how = f"its container {name} ended with status {event.details.get('exit_code', '?')}"

@@ -37,6 +37,8 @@ from ccbridged.protocol.messages import (
 )
 
 END_GRACE = 5.0
+ENDED_WITHIN = 4 * END_GRACE
+"""Seconds in which a program has ended that was told to, then sent TERM, then KILL."""
 
 Step = Save | ToAgent
 FromProgram = Started | NotStarted | Output | Errors | Overlong | Exited | Tailed
@@ -44,7 +46,7 @@ FromProgram = Started | NotStarted | Output | Errors | Overlong | Exited | Taile
 
 class Conversation:
     """``reachable``: there is an agent to say things to; without one nothing new is begun. ``heard_at``: when the
-    program last said anything."""
+    program last said anything. ``end_by``: when one that is ``restarting`` should have ended."""
 
     def __init__(self, spec: Spec, memory: Memory, queue: Queue, desk: Desk, session: SessionConfig) -> None:
         self.spec = spec
@@ -53,7 +55,7 @@ class Conversation:
         self.session = session
         self.lives = Lives()
         self.reachable = True
-        self.heard_at = 0.0
+        self.heard_at = self.end_by = 0.0
         self._memory = memory
         self._idle_since = 0.0
         self._ending = ""
@@ -134,9 +136,10 @@ class Conversation:
         """A control request of the host's own, if there is a program to ask; its answer is a sign of life."""
         return [self._feed(line)] if self.phase == "ready" and self.reachable else []
 
-    def restart(self) -> list[Step]:
+    def restart(self, at: Moment) -> list[Step]:
         """End the program, by force if need be, and begin anew with what it was doing judged by its session's file."""
         self._ending = "anew"
+        self.end_by = at.now + ENDED_WITHIN
         return [self._end()]
 
     def tick(self, at: Moment) -> list[Step]:

@@ -6,6 +6,7 @@ after its commit whatever others can see.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
@@ -405,10 +406,11 @@ class KeepEnv:
 class Probe:
     """Look at the engine, the containers, the FIFOs and the store. RuntimeDone ``probe`` with ``name`` = ``token`` and
     ``facts``: ``docker_daemon`` and ``store`` as [ok, detail], ``fifo_pipes`` and ``container`` as {instance: [ok,
-    detail, excused]}; ``excused`` is true for what somebody wanted so."""
+    detail, excuse]}, see ``findings.Finding``. ``ids``: instance -> its container's id, "" where that is not known."""
 
     token: str
     specs: tuple[Spec, ...]
+    ids: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

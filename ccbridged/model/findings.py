@@ -15,12 +15,13 @@ SHARED = ("docker_daemon", "store")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """``at``: wall time. ``excused``: proves nothing: somebody wants it so, or it is being seen to already."""
+    """``at``: wall time. ``excuse``: why it proves nothing, in a word: it is ``paused``, ``unknown``, ``new``,
+    ``unreachable``, or ``alive`` all the same; "" if it counts."""
 
     ok: bool
     detail: str
     at: float
-    excused: bool = False
+    excuse: str = ""
 
     def told(self, component: str, at: Moment) -> Json:
         age = round(max(at.wall - self.at, 0.0), 3)

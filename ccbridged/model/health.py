@@ -33,11 +33,13 @@ class Look:
     def begin(self, instances: Iterable[Instance]) -> list[Effect]:
         """Ask all who should run."""
         self._instances = [instance for instance in instances if instance.wanted]
-        effects: list[Effect] = [Probe(self.token, tuple(instance.spec for instance in self._instances))]
+        ids = {one.name: str(one.agency.facts.get("container_id", "")) for one in self._instances}
+        effects: list[Effect] = [Probe(self.token, tuple(instance.spec for instance in self._instances), ids)]
         for instance in self._instances:
-            if instance.conversation.reachable and instance.conversation.phase == "ready":
+            asked, followed = mending.ask(instance, claude.ping(self.token), self.began)
+            effects += followed
+            if asked:
                 self._lives[instance.name] = instance.conversation.memory.life
-            effects += mending.ask(instance, claude.ping(self.token), self.began)
         return effects
 
     def over(self, at: Moment) -> bool:
@@ -56,7 +58,7 @@ class Look:
         conversation = instance.conversation
         if not conversation.reachable:
             return True
-        mute = conversation.phase == "ready" and conversation.heard_at < self.began.now
+        mute = instance.name in self._lives and conversation.heard_at < self.began.now
         return instance.mail.link.round_trip is not None and not mute
 
     def _of(self, instance: Instance, probes: Json, at: Moment) -> dict[str, Finding]:
@@ -72,14 +74,18 @@ class Look:
     def _program(self, instance: Instance, at: Moment) -> Finding:
         conversation = instance.conversation
         if not conversation.reachable:
-            return Finding(False, "cannot be asked without its agent", at.wall, excused=True)
+            return Finding(False, "cannot be asked without its agent", at.wall, "unreachable")
         if conversation.phase == "asleep":
             return Finding(True, "asleep", at.wall)
-        if conversation.phase != "ready" or conversation.restarting:
-            doing = "is being restarted" if conversation.restarting else conversation.phase
-            return Finding(False, conversation.lives.complaint or doing, at.wall, excused=True)
+        if conversation.restarting:
+            late = at.now >= conversation.end_by
+            return Finding(False, "does not end" if late else "is being restarted", at.wall, "" if late else "new")
+        if conversation.phase != "ready":
+            return Finding(False, conversation.lives.complaint or conversation.phase, at.wall, "new")
+        if instance.mail.overdue(at.now) and instance.name not in self._lives:
+            return Finding(False, "cannot be asked: its agent takes nothing", at.wall, "unreachable")
         if conversation.memory.life != self._lives.get(instance.name):
-            return Finding(True, "has just been started", at.wall, excused=True)
+            return Finding(True, "has just been started", at.wall, "new")
         return _alive(conversation.heard_at, self.began, at)
 
 
@@ -93,9 +99,10 @@ def _filled(pipes: Finding, instance: Instance, at: Moment) -> Finding:
 def _agent(instance: Instance, began: Moment, at: Moment) -> Finding:
     link, reason = instance.mail.link, instance.standing.reason
     if not instance.conversation.reachable:
-        return Finding(False, instance.state + (f", {reason}" if reason else ""), at.wall, excused=True)
+        return Finding(False, instance.state + (f", {reason}" if reason else ""), at.wall, "unreachable")
     if overdue := instance.mail.overdue(at.now):
-        return Finding(False, overdue.removeprefix("the agent "), at.wall)
+        alive = link.round_trip is not None or link.heard_at >= began.now
+        return Finding(False, overdue.removeprefix("the agent "), at.wall, "alive" if alive else "")
     if link.round_trip is not None:
         digest = str(instance.agency.told.get("digest", ""))[:12]
         return Finding(True, f"answered in {link.round_trip * 1000:.1f} ms, digest {digest}", at.wall)
@@ -110,6 +117,8 @@ def _alive(heard_at: float, began: Moment, at: Moment) -> Finding:
 
 def _read(value: object, at: Moment) -> Finding:
     match value:
-        case [bool(ok), str(detail), *rest]:
-            return Finding(ok, detail, at.wall, excused=rest == [True])
+        case [bool(ok), str(detail)]:
+            return Finding(ok, detail, at.wall)
+        case [bool(ok), str(detail), str(excuse)]:
+            return Finding(ok, detail, at.wall, excuse)
     return Finding(False, "the probe said nothing", at.wall)

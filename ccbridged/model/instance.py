@@ -141,6 +141,8 @@ class Instance:
         self.mail.tick(at.now)
         effects = self.follow(self.agency.tick(at.now), at)
         effects += self.mail.post(self.conversation.tick(at))
+        if not mending.mendable(self):
+            self.care.recovery.rest()
         remedy = self.care.remedy(at, self.conversation, self.mail.link)
         return self.settled([*effects, *(mending.mend(self, remedy, at) if remedy else [])], at)
 
@@ -270,7 +272,9 @@ class Instance:
             return [*told, *self.follow(self.agency.seek(), at)]
         if self.wanted and self.state != "failed":
             return [*told, *self._begin(at)]
-        return [*told, *(self.conversation.bury(at) if error is None else [])]
+        # Of one that is given up nobody will ever say more; what a stopped one had to say is heard at its next start.
+        dead = self.mail.post(self.conversation.agent_is_new(at)) if self.state == "failed" else []
+        return [*told, *dead, *(self.conversation.bury(at) if error is None else [])]
 
     def settled(self, effects: list[Effect], at: Moment) -> list[Effect]:
         """The end of every input: what state that makes, who is told, what is saved."""

@@ -26,22 +26,42 @@ DONE = {
 }
 
 
-def ask(instance: Instance, line: str, at: Moment) -> list[Effect]:
-    """Ask agent and program for a sign of life. Where nothing is taken, no more is said."""
-    if not instance.mail.link.up or instance.mail.overdue(at.now):
-        return []
+def ask(instance: Instance, line: str, at: Moment) -> tuple[bool, list[Effect]]:
+    """Ask agent and program for a sign of life; whether the program was asked. Where nothing is taken, no more is
+    said."""
     instance.mail.ask(at.now)
-    return instance.steps(instance.conversation.ask(line), at)
+    taken = instance.mail.link.up and not instance.mail.overdue(at.now)
+    steps = instance.conversation.ask(line) if taken else []
+    return bool(steps), instance.steps(steps, at)
 
 
 def looked(instance: Instance, found: Mapping[str, Finding], since: float, at: Moment) -> list[Effect]:
     """What a look of the health loop, which began at ``since``, found of it."""
-    care, effects = instance.care, list[Effect]()
-    if care.container.stopped and "container" in found and found["container"].ok:
-        effects += _found_running(instance, at)
-    if instance.state not in ("failed", "stopped") and instance.agency.phase != "ending":
-        care.look(found, since, at.now)
+    effects: list[Effect] = []
+    if "container" in found and instance.care.current(since):
+        effects += _seen(instance, found["container"], at)
+    if mendable(instance):
+        instance.care.look(found, since, at.now)
     return instance.settled(effects, at)
+
+
+def mendable(instance: Instance) -> bool:
+    """Whether it should work. What is failed, held, or about to end is in other hands."""
+    wanted = instance.wanted and instance.state not in ("failed", "stopped")
+    return wanted and instance.agency.phase not in ("ending", "held")
+
+
+def _seen(instance: Instance, container: Finding, at: Moment) -> list[Effect]:
+    """What a look found its container to be, where the engine's events have not told of it."""
+    stopped, phase = instance.care.container.stopped, instance.agency.phase
+    if container.ok:
+        return _found_running(instance, at) if stopped else []
+    if container.excuse == "paused" and not stopped and mendable(instance):
+        instance.care.container.stopped = f"its container {container.detail}"
+        return hold(instance, instance.care.container.stopped, at)
+    if not container.excuse and not stopped and phase == "lost":
+        instance.agency.container = True  # It is dead, so the next try starts it.
+    return []
 
 
 def lives_in(instance: Instance, said: EngineSaid) -> bool:
@@ -56,8 +76,9 @@ def engine_said(instance: Instance, said: EngineSaid, at: Moment) -> list[Effect
     effects: list[Effect] = instance.care.record(said)
     if said.action == "rename" and instance.spec.container:
         instance.agency.rename(said.called)
-    news = instance.care.engine_said(said, at)
-    if not instance.wanted or instance.state == "failed" or instance.agency.phase in ("ending", "launching"):
+    ours = instance.agency.phase in ("ending", "launching")
+    news = instance.care.engine_said(said, at, ours=ours)
+    if ours or not instance.wanted or instance.state == "failed":
         return instance.settled(effects, at)
     match news:
         case Died(words, ordered=False):
@@ -71,7 +92,8 @@ def engine_said(instance: Instance, said: EngineSaid, at: Moment) -> list[Effect
 
 def engine_lost(instance: Instance, at: Moment) -> list[Effect]:
     """An engine that ends stops its containers: that was nobody's wish."""
-    instance.care.engine_lost(at)
+    if instance.care.engine_lost(at):
+        instance.agency.container = True
     return instance.settled([], at)
 
 
@@ -98,7 +120,7 @@ def mend(instance: Instance, remedy: Remedy, at: Moment) -> list[Effect]:
     if remedy.kind == "reconnect":
         return [*effects, *instance.follow(instance.agency.seek(), at)]
     if remedy.kind == "restart-program":
-        return [*effects, *instance.mail.post(instance.conversation.restart())]
+        return [*effects, *instance.mail.post(instance.conversation.restart(at))]
     instance.conversation.retire()
     instance.agency.container = remedy.kind == "restart-container"
     what = "container" if instance.agency.container else "agent"

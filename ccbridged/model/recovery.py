@@ -13,7 +13,6 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 LADDERS = {
-    "container": ("restart-container",),
     "fifo_pipes": ("reconnect", "restart-agent", "restart-container"),
     "agent": ("reconnect", "restart-agent", "restart-container"),
     "program": ("restart-program", "restart-agent", "restart-container"),
@@ -88,6 +87,12 @@ class Recovery:
         """What the next remedy is for; "" if none is due."""
         return self._due() if self.deadline is not None else ""
 
+    def rest(self) -> None:
+        """There is nothing to be mended now."""
+        self.deadline = None
+        self._strikes.clear()
+        self._faults.clear()
+
     def postpone(self, now: float) -> None:
         """It must be left alone for now."""
         if self.limits and self.deadline is not None:
@@ -98,10 +103,11 @@ class Recovery:
         if self.deadline is None or now < self.deadline:
             return None
         component = self._due()
+        if not component:
+            self.deadline = None
+            return None
         self.pending, self._since = Remedy(self._next(component, now), component, self._faults[component]), now
-        self.deadline = None
-        self._strikes.clear()
-        self._faults.clear()
+        self.rest()
         return self.pending
 
     def note(self, remedy: Remedy, now: float) -> bool:

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 from ccbridged.model import mending
 from ccbridged.model.config import HealthConfig
 from ccbridged.model.effects import Effect, Json, Reply, Say
-from ccbridged.model.findings import Finding, Findings
+from ccbridged.model.findings import SHARED, Finding, Findings
 from ccbridged.model.health import Look
 from ccbridged.model.instance import Instance
 from ccbridged.model.memory import Moment
+from ccbridged.protocol.errors import BridgeError
 
 
 class Rounds:
@@ -45,17 +46,14 @@ class Rounds:
         """What is known of every component; nothing before the first look."""
         return self.found.components(at) if self.found.shared or self.found.own else []
 
-    def hurry(self, at: Moment) -> None:
-        """Something has changed: the next look is due now."""
-        if self._next_at is not None:
-            self._next_at = at.now
-
     def forget(self, client: str) -> None:
         self._looks = {token: look for token, look in self._looks.items() if look.client != client}
 
-    def probed(self, token: str, facts: Json) -> None:
+    def probed(self, token: str, facts: Json, error: BridgeError | None) -> None:
+        """What could not be found out because the probe failed is not well."""
         if token in self._looks:
-            self._looks[token].probes = facts
+            failed: Json = {name: [False, f"could not be looked at: {error}"] for name in SHARED} if error else {}
+            self._looks[token].probes = {**failed, **facts}
 
     def tick(self, instances: Mapping[str, Instance], at: Moment) -> list[Effect]:
         """The next look, if it is due and the last one is over."""

@@ -20,7 +20,7 @@ _STEP = 0.05
 """Seconds after which a command whose pipes are silent is looked at."""
 _PIECE = 64 * 1024
 _PACE = 0.005
-"""Seconds of rest after a whole piece: a command that floods its stderr waits, not this process."""
+"""Seconds of rest after a piece: a command that floods its stderr waits, not this process."""
 _KEPT = 2048
 _SHOWN = 300
 
@@ -117,7 +117,7 @@ class _Talk:
         if not piece:
             self._selector.unregister(self._out)
             self._out.close()
-        elif len(piece) == _PIECE:
+        else:
             time.sleep(_PACE)
 
 

@@ -23,6 +23,10 @@ class Streams:
         self._streams: dict[str, NamedPipeChannel] = {}
         self._paused = False
 
+    def use(self, pipes: PipesConfig) -> None:
+        """From the next ``open`` on."""
+        self._pipes = pipes
+
     def open(self, name: str) -> list[Input]:
         """Always an answer: Opened, or Closed with a reason, or with none where nobody is there yet."""
         self.close(name)

@@ -414,35 +414,47 @@ def test_an_agent_that_cannot_begin_is_reported_with_its_own_words_and_does_not_
 def test_a_probe_tells_the_engine_and_every_container(here: Bench) -> None:
     here.run(*here.link_mount)
     specs = (here.guest, Spec("other", "docker", container="no-such-container"), Spec("here", "process"))
-    facts = here.runtime.probe(specs)
+    facts = here.runtime.probe(specs, {})
     ok, detail = facts["docker_daemon"]  # type: ignore[misc]
     assert ok is True and detail.startswith("version ")  # type: ignore[has-type]
     pid = int(docker("inspect", "-f", "{{.State.Pid}}", here.name))
     assert facts["container"] == {
-        here.name: [True, f"running, pid {pid}", False],
-        "other": [False, "is missing", False],
+        here.name: [True, f"running, pid {pid}", ""],
+        "other": [False, "is missing", ""],
     }
     docker("pause", here.name)
     paused = f"is paused; let it go on: docker unpause {here.name}"
-    assert here.runtime.probe([here.guest])["container"] == {here.name: [False, paused, True]}
+    assert here.runtime.probe([here.guest], {})["container"] == {here.name: [False, paused, "paused"]}
     docker("kill", here.name)
-    assert here.runtime.probe([here.guest])["container"] == {here.name: [False, "exited with status 137", False]}
+    assert here.runtime.probe([here.guest], {})["container"] == {here.name: [False, "exited with status 137", ""]}
+
+
+def test_a_container_with_another_name_is_found_by_its_id_and_a_new_one_by_its_name(here: Bench) -> None:
+    here.run()
+    id_ = docker("inspect", "-f", "{{.Id}}", here.name)
+    docker("rename", here.name, f"ccbridge-{here.name}")
+    found = here.runtime.probe([here.guest], {here.name: id_})["container"]
+    assert found[here.name][0] is True  # type: ignore[index]
+    docker("rm", "-f", f"ccbridge-{here.name}")
+    here.run()
+    found = here.runtime.probe([here.guest], {here.name: id_})["container"]
+    assert found[here.name][0] is True  # type: ignore[index]
 
 
 def test_a_probe_tells_why_a_container_ended(here: Bench) -> None:
     docker("create", "--name", here.name, BARE, "no-such-program")
-    assert here.runtime.probe([here.guest])["container"] == {here.name: [False, "was never started", False]}
+    assert here.runtime.probe([here.guest], {})["container"] == {here.name: [False, "was never started", ""]}
     docker("start", here.name, check=False)
-    (found,) = here.runtime.probe([here.guest])["container"].values()  # type: ignore[attr-defined]
+    (found,) = here.runtime.probe([here.guest], {})["container"].values()  # type: ignore[attr-defined]
     assert found[1].startswith("could not be started: ") and "no-such-program" in found[1]
     docker("rm", here.name)
     docker("run", "-m", "32m", "--name", here.name, BARE, "sh", "-c", "tail /dev/zero", check=False)
     exited = "exited with status 137: out of memory"
-    assert here.runtime.probe([here.guest])["container"] == {here.name: [False, exited, False]}
+    assert here.runtime.probe([here.guest], {})["container"] == {here.name: [False, exited, ""]}
     docker("rm", here.name)
     docker("run", "-d", "--restart", "always", "--name", here.name, BARE, "sh", "-c", "exit 5")
-    again = [False, "exited with status 5; docker starts it again", False]
-    until(lambda: here.runtime.probe([here.guest])["container"] == {here.name: again})
+    again = [False, "exited with status 5; docker starts it again", ""]
+    until(lambda: here.runtime.probe([here.guest], {})["container"] == {here.name: again})
 
 
 def test_an_engine_that_is_not_there_is_told_without_a_trace(here: Bench) -> None:
@@ -451,9 +463,9 @@ def test_an_engine_that_is_not_there_is_told_without_a_trace(here: Bench) -> Non
         runtime.launch(here.guest, {}, container=False)
     assert caught.value.code == "unavailable" and "systemctl start docker" in caught.value.hint
     assert "unix:///nonexistent is not running" in caught.value.message and "Traceback" not in caught.value.message
-    facts = runtime.probe([here.guest])
+    facts = runtime.probe([here.guest], {})
     assert facts["docker_daemon"] == [False, caught.value.message]
-    assert facts["container"] == {here.name: [False, "unknown: the engine does not answer", True]}
+    assert facts["container"] == {here.name: [False, "unknown: the engine does not answer", "unknown"]}
 
 
 def test_the_engine_is_looked_for_where_the_environment_says(here: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -468,7 +480,7 @@ def test_a_user_who_may_not_use_the_engine_is_told_how_to_let_him(here: Bench) -
     runtime = DockerRuntime(here.places, here.packed)
     os.seteuid(65534)
     try:
-        facts = runtime.probe([])
+        facts = runtime.probe([], {})
     finally:
         os.seteuid(0)
     ok, detail = facts["docker_daemon"]  # type: ignore[misc]

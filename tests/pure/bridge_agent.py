@@ -39,7 +39,8 @@ class Home:
     """What outlives agent and program: the journal, the sessions' files, the record of what was run; and manners.
 
     ``started``: (attempt, prompt) in order. ``barrier``, ``lifecycle``: what this Claude Code can. ``mute``: it says
-    nothing; ``deaf``: nothing once it is ready. ``fault``: its last words instead of a start.
+    nothing; ``deaf``: nothing once it is ready. ``frozen``: its agents say nothing
+    at all. ``fault``: its last words instead of a start.
     """
 
     journal: str
@@ -54,6 +55,7 @@ class Home:
     lifecycle: bool = True
     mute: bool = False
     deaf: bool = False
+    frozen: bool = False
     fault: str = ""
 
 
@@ -192,8 +194,10 @@ class Agent:
     def __init__(self, home: Home, *, silent: bool = False) -> None:
         home.epoch += 1
         self.home = home
+        silent = silent or home.frozen
         self.silent = silent
         self.acknowledges = True
+        self.undying = False
         self.heard: list[Any] = []
         self._parked: list[Message] = []
         self.link = Link(journal=home.journal, epoch=home.epoch, state=home.state, held=home.held, digest=home.digest)
@@ -252,6 +256,8 @@ class Agent:
                 self.program = Program(self.home, start, self.say)
             case Feed(_, life, line) if program and program.life == life:
                 program.hear(line)
+            case End() if self.undying:
+                pass
             case End(_, life) if program and program.life == life:
                 program.end()
             case Tail(query, path, _):

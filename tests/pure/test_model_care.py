@@ -12,6 +12,7 @@ import pytest
 from ccbridged.model import effects as fx
 from ccbridged.model.care import AFTERMATH
 from ccbridged.model.config import Config, HealthConfig, PipesConfig, SessionConfig
+from ccbridged.model.container import Container
 from ccbridged.protocol.errors import BridgeError
 from tests.pure.bridge_kit import World
 
@@ -53,6 +54,11 @@ def recoveries(world: World) -> list[Any]:
 
 def done(world: World) -> list[str]:
     return [told["done"] for told in recoveries(world) if "came" not in told]
+
+
+def known(world: World) -> dict[str, str]:
+    """What the last look found: component -> detail."""
+    return {one["name"]: one["detail"] for one in world.say("status", name="web")["health"]}
 
 
 def states(world: World) -> list[str]:
@@ -242,7 +248,7 @@ def test_without_health_nothing_is_looked_at_and_nothing_mended() -> None:
     world.homes["web"].mute = True
     world.take(fx.EngineFound("24.0"))
     world.advance(3600)
-    assert (recoveries(world), world.asked_for(fx.Probe)) == ([], [])
+    assert (recoveries(world), len(world.asked_for(fx.Probe))) == ([], 1)
 
 
 def test_somebody_who_starts_it_again_begins_the_ladder_anew(world: World) -> None:
@@ -255,7 +261,103 @@ def test_somebody_who_starts_it_again_begins_the_ladder_anew(world: World) -> No
     assert world.state() == "ready"
 
 
+def test_a_remedy_that_is_due_is_off_when_somebody_has_stopped_the_instance(world: World) -> None:
+    freeze(world)
+    world.advance(36)
+    world.say("stop", name="web")
+    launched = len(world.asked_for(fx.Launch))
+    world.advance(600)
+    assert (world.state(), recoveries(world), len(world.asked_for(fx.Launch))) == ("stopped", [], launched)
+
+
+def test_a_remedy_that_is_due_is_off_when_health_is_switched_off(world: World) -> None:
+    freeze(world)
+    world.advance(36)
+    world.take(fx.Reloaded(replace(CONFIG, health=HealthConfig(enabled=False))))
+    world.advance(600)
+    assert recoveries(world) == []
+
+
+def test_a_remedy_that_is_due_is_off_when_the_program_has_fallen_asleep() -> None:
+    world = World(replace(CONFIG, session=SessionConfig(idle_timeout=37.0, request_timeout=0.0)))
+    world.add()
+    world.homes["web"].mute = True
+    world.advance(36)
+    assert world.state() == "ready"
+    world.advance(600)
+    assert (world.say("status", name="web")["state"], recoveries(world)) == ("ready", [])
+
+
+def test_a_program_that_cannot_be_ended_has_its_agent_restarted(world: World) -> None:
+    world.homes["web"].mute = True
+    world.advance(39)
+    world.agents["web"].undying = True
+    world.advance(15)
+    assert known(world)["program"] == "is being restarted"
+    world.advance(15)
+    assert known(world)["program"] == "does not end"
+    assert done(world) == ["restart-program"]
+    world.homes["web"].mute = False
+    world.advance(200)
+    assert done(world) == ["restart-program", "restart-agent"]
+    assert world.state() == "ready"
+
+
+def test_an_agent_that_takes_nothing_and_answers_all_the_same_is_left_alone(world: World) -> None:
+    """Its disk may be full: it goes on by itself when there is room."""
+    world.take(fx.Reloaded(replace(CONFIG, pipes=PipesConfig(warn_age=1.0))))
+    id_ = world.send("[[hang]]")
+    world.agents["web"].acknowledges = False
+    world.advance(3600)
+    assert recoveries(world) == []
+    assert known(world)["agent"].startswith("takes nothing: for 3")
+    assert known(world)["program"] == "cannot be asked: its agent takes nothing"
+    world.agents["web"].acknowledges = True
+    world.advance(60)
+    assert (world.state(), world.end_of(id_)) == ("busy", "")
+
+
+def test_an_agent_that_took_nothing_and_answers_no_more_is_looked_at_as_often_as_any_other(world: World) -> None:
+    world.take(fx.Reloaded(replace(CONFIG, pipes=PipesConfig(warn_age=1.0))))
+    world.send("[[hang]]")
+    world.agents["web"].acknowledges = False
+    world.advance(600)
+    freeze(world)
+    world.advance(24)
+    assert recoveries(world) == []
+    world.advance(20)
+    assert done(world) == ["reconnect"]
+
+
+def test_what_a_frozen_agent_ran_when_it_was_given_up_is_uncertain(world: World) -> None:
+    id_ = world.send("[[hang]]")
+    freeze(world)
+    world.homes["web"].frozen = True
+    world.advance(3000)
+    assert (world.state(), world.end_of(id_)) == ("failed", "uncertain")
+
+
+def test_what_ran_when_its_agent_died_and_never_came_back_is_uncertain(boxed: World) -> None:
+    id_ = boxed.send("[[hang]]")
+    boxed.faults["web", "launch"] = BridgeError("refused", "container box is read-only", "")
+    boxed.kill_agent()
+    boxed.advance(60)
+    assert (boxed.state(), boxed.end_of(id_)) == ("failed", "")
+    boxed.say("stop", name="web")
+    del boxed.faults["web", "launch"]
+    boxed.say("start", name="web")
+    assert boxed.end_of(id_) == "uncertain"
+
+
 # Containers.
+
+
+def test_a_container_that_runs_again_is_not_stopped() -> None:
+    container = Container()
+    container.said(fx.EngineSaid(BOX, "box", "pause", {}), 1.0)
+    assert container.stopped
+    container.said(fx.EngineSaid(BOX, "box", "unpause", {}), 2.0)
+    assert container.stopped == ""
 
 
 def test_an_instance_in_a_container_listens_to_the_engine(boxed: World) -> None:
@@ -329,7 +431,7 @@ def test_a_container_that_is_paused_is_waited_for(boxed: World) -> None:
     freeze(boxed)
     engine(boxed, "pause")
     assert boxed.reason() == "its container box is paused; let it go on: docker unpause box"
-    boxed.containers["web"] = [False, "is paused", True]
+    boxed.containers["web"] = [False, "is paused; let it go on", "paused"]
     boxed.advance(3600)
     assert recoveries(boxed) == []
     agent = boxed.agents["web"]
@@ -338,16 +440,16 @@ def test_a_container_that_is_paused_is_waited_for(boxed: World) -> None:
     assert (boxed.state(), boxed.agents["web"]) == ("ready", agent)
 
 
-def test_a_container_found_dead_by_a_look_is_started_after_as_many_as_are_configured(boxed: World) -> None:
+def test_a_container_found_dead_by_a_look_is_started_with_the_next_try_for_as_long_as_it_takes(boxed: World) -> None:
     boxed.faults["web", "launch"] = BridgeError("not-running", "container box is exited", "docker start box")
     boxed.kill_agent()
     boxed.containers["web"] = [False, "exited with status 1"]
-    boxed.advance(29)
+    boxed.advance(9)
     assert not any(launch.container for launch in boxed.asked_for(fx.Launch))
-    boxed.advance(10)
+    boxed.advance(3600)
+    assert (boxed.state(), boxed.asked_for(fx.Launch)[-1].container) == ("recovering", True)
     del boxed.faults["web", "launch"], boxed.containers["web"]
     boxed.advance(60)
-    assert boxed.asked_for(fx.Launch)[-1].container is True
     assert boxed.state() == "ready"
 
 
@@ -418,6 +520,7 @@ def test_what_happens_while_it_is_launched_or_ended_is_only_recorded(boxed: Worl
 
 def test_an_engine_that_ends_stops_its_containers_and_that_was_nobodys_wish(boxed: World) -> None:
     boxed.advance(1000)
+    boxed.containers["web"] = [False, "exited"]
     engine(boxed, "kill", signal="15")
     boxed.kill_agent()
     engine(boxed, "die", exit_code=0)
@@ -427,7 +530,7 @@ def test_an_engine_that_ends_stops_its_containers_and_that_was_nobodys_wish(boxe
     assert docker["detail"].startswith("the Docker engine at its usual address is not running")
     boxed.advance(5)
     boxed.take(fx.EngineFound("24.0"))
-    assert boxed.state() == "ready"
+    assert (boxed.state(), boxed.asked_for(fx.Launch)[-1].container) == ("ready", True)
     assert boxed.say("status")["health"][0]["detail"] in ("version 24.0", "no instance needs it")
 
 
@@ -459,3 +562,77 @@ def test_an_instance_that_waits_for_its_engine_is_tried_as_soon_as_that_is_back(
     del boxed.faults["web", "launch"]
     boxed.take(fx.EngineFound("24.0"))
     assert boxed.state() == "ready"
+
+
+def test_a_look_that_is_older_than_the_engines_word_changes_nothing(boxed: World) -> None:
+    boxed.slow = True
+    boxed.advance(10)
+    (probe,) = boxed.actions
+    assert isinstance(probe, fx.Probe)
+    boxed.actions.clear()
+    engine(boxed, "kill", signal="15")
+    boxed.kill_agent()
+    engine(boxed, "die", exit_code=0)
+    boxed.take(fx.RuntimeDone(probe.token, "probe", None, {"container": {"web": [True, "running"]}}))
+    assert (boxed.state(), boxed.reason()) == (
+        "recovering",
+        "its container box was stopped; start it again: docker start box",
+    )
+    assert not boxed.actions
+
+
+def test_a_container_found_paused_by_a_look_is_waited_for(boxed: World) -> None:
+    freeze(boxed)
+    boxed.containers["web"] = [False, "is paused; let it go on: docker unpause box", "paused"]
+    boxed.restart()
+    boxed.advance(600)
+    assert recoveries(boxed) == []
+    assert boxed.reason() == "its container is paused; let it go on: docker unpause box"
+    agent = boxed.agents["web"]
+    agent.silent, agent.acknowledges = False, True
+    del boxed.containers["web"]
+    boxed.advance(10)
+    assert (boxed.state(), boxed.agents["web"]) == ("ready", agent)
+
+
+def test_a_signal_of_long_ago_stopped_nothing_and_neither_did_one_when_memory_ran_out(boxed: World) -> None:
+    engine(boxed, "kill", signal="1")
+    boxed.advance(3600)
+    boxed.kill_agent()
+    engine(boxed, "die", exit_code=139)
+    boxed.advance(5)
+    assert boxed.state() == "ready"
+    engine(boxed, "kill", signal="15")
+    engine(boxed, "oom")
+    boxed.kill_agent()
+    engine(boxed, "die", exit_code=137)
+    assert boxed.reason() == "its container box ended with status 137: it ran out of memory"
+    boxed.advance(10)
+    assert boxed.state() == "ready"
+
+
+def test_an_end_that_was_our_own_is_nobodys_wish_after_a_restart(boxed: World) -> None:
+    boxed.slow = True
+    boxed.say("restart", name="web", container=True, wait=False)
+    engine(boxed, "kill", signal="15")
+    boxed.kill_agent()
+    engine(boxed, "die", exit_code=0)
+    boxed.containers["web"] = [False, "exited"]
+    boxed.faults["web", "launch"] = BridgeError("unavailable", "the engine is busy", "")
+    boxed.act()
+    assert (boxed.state(), boxed.reason()) == ("recovering", "the engine is busy")
+    boxed.slow = False
+    boxed.restart()
+    del boxed.faults["web", "launch"]
+    boxed.advance(10)
+    assert boxed.state() == "ready"
+
+
+def test_a_probe_that_failed_is_not_well(boxed: World) -> None:
+    boxed.slow = True
+    client = boxed.ask("health")
+    (probe,) = [action for action in boxed.actions if isinstance(action, fx.Probe)]
+    boxed.take(fx.RuntimeDone(probe.token, "probe", BridgeError("busy", "1000 runtime actions wait already"), {}))
+    told = boxed.answer(client)
+    assert told["ok"] is False
+    assert told["components"][0]["detail"] == "could not be looked at: 1000 runtime actions wait already"

@@ -41,23 +41,31 @@ MUTANTS = (
     Mutant("what is excused is mended all the same", "recovery", "if not self._due():", "if False:"),
     Mutant("work that goes on is disturbed", "care", "or (heard and conversation.turn.busy)", "or False"),
     Mutant("who answers late is not spared", "care", "late.get(component, False)", "False"),
-    Mutant("what is excused counts", "care", "if not (one.ok or one.excused)", "if not one.ok"),
-    Mutant("what proves nothing proves that all is well", "care", "if one.ok and not one.excused]", "if one.ok]"),
-    Mutant("a stopped container is mended", "care", 'bad.pop("container", None)', "pass"),
+    Mutant("what is excused counts", "care", "not (one.ok or one.excuse)", "not one.ok"),
+    Mutant("what proves nothing proves that all is well", "care", "if one.ok and not one.excuse]", "if one.ok]"),
     Mutant(
         "that it was stopped is forgotten",
         "care",
         'return {**others, "stopped": self.container.stopped}',
         "return others",
     ),
-    Mutant(
-        "a dying engine has stopped its containers", "care", "if at.now - self._stopped_at <= AFTERMATH:", "if False:"
-    ),
-    Mutant("a dying engine excuses everything", "care", "if at.now - self._stopped_at <= AFTERMATH:", "if True:"),
+    Mutant("a dying engine has stopped its containers", "care", "at.now - self._died_at > AFTERMATH", "True"),
+    Mutant("a dying engine excuses everything", "care", "at.now - self._died_at > AFTERMATH", "False"),
+    Mutant("a look is newer than any event", "care", "return since > self._event_at", "return True"),
+    Mutant("who starts it has stopped it", "care", "            if ours:\n", "            if False:\n"),
+    Mutant("a program that cannot be ended is spared", "care", " and not conversation.restarting", ""),
+    Mutant("what sleeps is mended", "care", 'if component == "program" and', "if False and"),
     Mutant("what did not help is not told", "care", "if failed else []", "if False else []"),
     Mutant("docker stop is a death", "container", 'event.details.get("signal") != "9"', "False"),
     Mutant("docker kill is a wish", "container", 'event.details.get("signal") != "9"', "True"),
-    Mutant("a new start does not forget", "container", '                self.stopped = ""\n', ""),
+    Mutant(
+        "a new start does not forget",
+        "container",
+        '                self.stopped = ""\n                return',
+        "                return",
+    ),
+    Mutant("a signal is an order for ever", "container", "<= OBEDIENCE", "<= 1e9"),
+    Mutant("running out of memory is a wish", "container", " and not starved:", ":"),
     Mutant("why it died is not told", "container", '": it ran out of memory" if starved', '"" if starved'),
     Mutant(
         "a dead container is not started",
@@ -85,7 +93,20 @@ MUTANTS = (
     ),
     Mutant("an agent is restarted for a container", "mending", 'remedy.kind == "restart-container"', "False"),
     Mutant("what is given up runs on", "mending", 'instance.follow(instance.agency.end("agent"), at)]', "[]]"),
-    Mutant("the failed are mended", "mending", 'if instance.state not in ("failed", "stopped") and', "if"),
+    Mutant("what is not wanted is mended", "instance", "if not mending.mendable(self):", "if False:"),
+    Mutant("a paused container is found stuck", "mending", 'if container.excuse == "paused" and', "if False and"),
+    Mutant("a container found dead stays so", "mending", "instance.agency.container = True  # It", "pass  # It"),
+    Mutant("an engine's end ends its containers", "mending", "if instance.care.engine_lost(at):", "if False:"),
+    Mutant("who takes nothing is asked all the same", "mending", "if taken else []", "if True else []"),
+    Mutant("who answers and takes nothing is mended", "health", '"alive" if alive else ""', '""'),
+    Mutant("an end may take for ever", "health", "late = at.now >= conversation.end_by", "late = False"),
+    Mutant("an end may take no time", "health", "late = at.now >= conversation.end_by", "late = True"),
+    Mutant(
+        "a probe that failed found nothing wrong", "rounds", "for name in SHARED} if error", "for name in ()} if error"
+    ),
+    Mutant(
+        "what it ran when it was given up runs on", "instance", 'if self.state == "failed" else []', "if False else []"
+    ),
 )
 
 Example = Callable[[], None]

@@ -514,7 +514,7 @@ def test_a_restart_ends_the_program_and_begins_it_anew_at_once(model: ModuleType
     talk = Talk(model)
     talk.ready()
     talk.running()
-    assert talk.do(talk.it.restart()) == [End("main", 1, 5.0)]
+    assert talk.do(talk.it.restart(talk.moment())) == [End("main", 1, 5.0)]
     assert talk.it.restarting
     talk.submit("r2")
     assert [request.id for request in talk.it.queue.waiting] == ["r2"]
@@ -531,7 +531,7 @@ def test_a_restart_ends_the_program_and_begins_it_anew_at_once(model: ModuleType
 def test_a_restart_that_the_agent_never_heard_of_is_forgotten_with_it(model: ModuleType) -> None:
     talk = Talk(model)
     talk.ready()
-    talk.do(talk.it.restart())
+    talk.do(talk.it.restart(talk.moment()))
     talk.reach()
     assert not talk.it.restarting
     talk.submit("r1")

@@ -163,7 +163,7 @@ def test_the_probes_are_waited_for_however_long_they_take(world: World) -> None:
         world,
         store=[False, "the disk is full"],
         fifo_pipes={"web": "nonsense"},
-        container={"web": [False, "is paused", True]},
+        container={"web": [False, "is paused", "paused"]},
         docker_daemon="nonsense",
     )
     told = verdicts(world.answer(client))

@@ -51,7 +51,6 @@ def test_as_many_looks_in_a_row_as_are_configured_must_fail() -> None:
         ("program", ["restart-program", "restart-agent", "restart-container", GIVE_UP]),
         ("agent", ["reconnect", "restart-agent", "restart-container", GIVE_UP]),
         ("fifo_pipes", ["reconnect", "restart-agent", "restart-container", GIVE_UP]),
-        ("container", ["restart-container", GIVE_UP]),
     ],
 )
 def test_the_least_remedy_comes_first_and_each_further_one_later(component: str, kinds: list[str]) -> None:
@@ -97,9 +96,7 @@ def test_the_wait_has_a_ceiling() -> None:
 
 def test_what_a_component_stands_upon_is_mended_first() -> None:
     it = recovery(1)
-    it.look({"program": "mute", "agent": "mute", "fifo_pipes": "gone", "container": "down"}, [], 0.0)
-    assert it.component == "container"
-    it.excuse("container")
+    it.look({"program": "mute", "agent": "mute", "fifo_pipes": "gone"}, [], 0.0)
     assert it.component == "fifo_pipes"
     for name in ("fifo_pipes", "agent", "program"):
         it.excuse(name)
@@ -170,6 +167,14 @@ def test_what_came_of_a_remedy_is_told_once() -> None:
     noted = Remedy("start-agent", "agent", "it is gone")
     assert it.note(noted, 10.0)
     assert it.came(11.0) == (noted, 1.0)
+
+
+def test_what_is_no_fault_any_more_by_new_limits_is_not_mended() -> None:
+    for limits in (None, Limits(5, 5.0)):
+        it = recovery(3)
+        fail(it, "program", 0.0)
+        it.limits = limits
+        assert (it.remedy(5.0), it.deadline) == (None, None)
 
 
 def test_every_ladder_ends_with_what_takes_most() -> None:

@@ -124,6 +124,23 @@ class Rig:
             assert self.daemon is None or self.daemon.poll() is None, f"the daemon ended:\n{self.log.read_text()}"
             time.sleep(0.01)
 
+    def rest(self, seconds: float = 1.0, within: float = PATIENCE) -> None:
+        """Until no thread of the daemon has run for so long: what began by itself is over."""
+        assert self.daemon
+        seen, since = self._switches(), time.monotonic()
+        deadline = since + within
+        while time.monotonic() < since + seconds:
+            assert time.monotonic() < deadline, f"the daemon is never at rest; the log:\n{self.log.read_text()[-3000:]}"
+            time.sleep(0.05)
+            if seen != (now := self._switches()):
+                seen, since = now, time.monotonic()
+
+    def _switches(self) -> list[str]:
+        """Of every thread of the daemon: how often it went to sleep, and how often it was interrupted."""
+        assert self.daemon
+        tasks = Path(f"/proc/{self.daemon.pid}/task").glob("*/status")
+        return [line for task in tasks for line in task.read_text().splitlines() if "ctxt_switches" in line]
+
     def close(self) -> None:
         """Nothing of it is left running."""
         for client in self._clients:

@@ -13,8 +13,10 @@ import psutil
 import pytest
 
 from tests.scenarios.breaking import fault_injected
-from tests.scenarios.rig import CONFIG, Rig, running
+from tests.scenarios.rig import Rig, running
 
+CALM = "[health]\ncheck_interval = 3600.0\n"
+"""Nothing but what the test does is written."""
 INTERVAL = 0.25
 """Seconds between two signs of life."""
 
@@ -53,8 +55,9 @@ def drain(manager: socket.socket) -> None:
 
 
 def test_a_stalled_loop_aborts_with_its_stack_in_the_log_and_nothing_is_lost_or_repeated() -> None:
-    with running(f'{CONFIG}[daemon]\nlog_format = "json"\n') as rig:
+    with running(f'{CALM}[daemon]\nlog_format = "json"\n') as rig:
         rig.add("web")
+        rig.rest()  # That the agent's launch is over is noted after the instance is ready.
         assert rig.daemon
         began = time.monotonic()
         with fault_injected(rig.daemon.pid, "fdatasync:delay_exit=120000000"):
@@ -78,10 +81,10 @@ def test_a_stalled_loop_aborts_with_its_stack_in_the_log_and_nothing_is_lost_or_
 def test_the_service_manager_hears_nothing_of_a_loop_that_is_stalled_and_its_abort_leaves_the_stack(
     manager: socket.socket,
 ) -> None:
-    with running() as rig:
+    with running(CALM) as rig:
         rig.add("web")
         assert rig.daemon
-        assert fed(manager, 2.0) >= 4
+        assert fed(manager, 2.0) >= 4  # By then, too, all that comes with the start has been written.
         with fault_injected(rig.daemon.pid, "fdatasync:delay_exit=120000000"):
             client = rig.begin("send", "web", "hello")
             rig.until(lambda: fed(manager, 4 * INTERVAL) == 0, "silence")
@@ -98,14 +101,17 @@ def test_the_service_manager_hears_nothing_of_a_loop_that_is_stalled_and_its_abo
 def test_a_loop_that_turns_feeds_the_watchdog_also_while_the_store_cannot_be_written(
     manager: socket.socket,
 ) -> None:
-    with running() as rig:
+    with running(CALM) as rig:
         rig.add("web")
         assert rig.daemon
+        rig.said("send", "web", "before")
+        rig.rest(INTERVAL / 2)
         with fault_injected(rig.daemon.pid, "fdatasync:error=EIO"):
             client = rig.begin("send", "web", "hello")
             rig.until(lambda: "nothing new is taken" in rig.log.read_text(), "the failure")
             assert fed(manager, 2.0) >= 4
-        assert client.communicate(timeout=30)[0] == b"echo: hello\n"
+        out, err = client.communicate(timeout=30)
+        assert (client.returncode, out) == (0, b"echo: hello\n"), (err, rig.log.read_text())
 
 
 def test_below_a_service_manager_no_second_watchdog_runs(

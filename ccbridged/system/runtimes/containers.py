@@ -52,35 +52,41 @@ class DockerRuntime:
         left = self._places.remove(spec.name, keep_mounted=True)
         return {"left": left} if left else {}
 
-    def probe(self, specs: Iterable[Spec]) -> Json:
-        """Facts: ``docker_daemon`` as [ok, detail], ``container`` as {instance: [ok, detail, excused]}. Raises nothing:
-        a fault is what it is there to find."""
-        references = {spec.name: spec.container or container_name(spec) for spec in specs if spec.runtime == "docker"}
+    def probe(self, specs: Iterable[Spec], ids: Mapping[str, str]) -> Json:
+        """Facts: ``docker_daemon`` as [ok, detail], ``container`` as {instance: [ok, detail, excuse]}; see
+        ``effects.Probe``. Raises nothing: a fault is what it is there to find."""
+        specs = [spec for spec in specs if spec.runtime == "docker"]
         try:
             version = self._engine.version()
-            found = {name: condition(self._engine.inspect(reference)) for name, reference in references.items()}
+            found = {spec.name: condition(self._found(spec, ids.get(spec.name, ""))) for spec in specs}
         except BridgeError as fault:
-            unknown = [False, "unknown: the engine does not answer", True]
-            return {"docker_daemon": [False, str(fault)], "container": dict.fromkeys(references, unknown)}
+            unknown = [False, "unknown: the engine does not answer", "unknown"]
+            names = [spec.name for spec in specs]
+            return {"docker_daemon": [False, str(fault)], "container": dict.fromkeys(names, unknown)}
         return {"docker_daemon": [True, f"version {version}"], "container": found}
+
+    def _found(self, spec: Spec, id_: str) -> Json | None:
+        """By its id, because it may have another name by now; or another may have its name."""
+        found = self._engine.inspect(id_) if id_ else None
+        return found or self._engine.inspect(spec.container or container_name(spec))
 
 
 def condition(found: Mapping[str, Any] | None) -> list[object]:
-    """[ok, detail, excused] of a container that was inspected; None: there is no such container."""
+    """[ok, detail, excuse] of a container that was inspected; None: there is no such container."""
     if found is None:
-        return [False, "is missing", False]
+        return [False, "is missing", ""]
     state = found["State"]
     status = state.get("Status", "unknown")
     if state.get("Paused"):
         name = str(found.get("Name", "")).removeprefix("/")
-        return [False, f"is paused; let it go on: docker unpause {name}", True]
+        return [False, f"is paused; let it go on: docker unpause {name}", "paused"]
     if status == "running":
-        return [True, f"running, pid {state.get('Pid', 0)}", False]
+        return [True, f"running, pid {state.get('Pid', 0)}", ""]
     if status in ("exited", "restarting", "dead"):
         why = "out of memory" if state.get("OOMKilled") else str(state.get("Error") or "")
         again = "; docker starts it again" if status == "restarting" else ""
-        return [False, f"exited with status {state.get('ExitCode', '?')}{why and ': '}{why}{again}", False]
+        return [False, f"exited with status {state.get('ExitCode', '?')}{why and ': '}{why}{again}", ""]
     if status == "created":
         error = state.get("Error")
-        return [False, f"could not be started: {error}" if error else "was never started", False]
-    return [False, f"is {status}", False]
+        return [False, f"could not be started: {error}" if error else "was never started", ""]
+    return [False, f"is {status}", ""]
