@@ -46,6 +46,7 @@ from ccbridged.system.worker import Worker
 
 _RETRY = 1.0
 """Seconds between two tries to write to a store that failed."""
+_MEND_STORE = "make room, or mend it; ccbridged then goes on by itself, nothing is lost"
 _READ_ONLY = (
     *("ping", "status", "list", "wait", "result", "history", "events", "logs", "approvals", "names"),
     *("discover", "doctor"),
@@ -204,7 +205,7 @@ class Daemon:
             if call.verb in _NEW_WORK:
                 trouble = trouble or self._store.refusal(len(line))
             if trouble and call.verb not in _READ_ONLY:
-                raise BridgeError("store", trouble, "make room, or mend the disk; ccbridged then goes on by itself")
+                raise BridgeError("store", trouble, _MEND_STORE)
         except BridgeError as fault:
             self._do(fx.Fail(client, fault))
             return []

@@ -53,7 +53,7 @@ def _engine(engine: EngineSeen, *, contained: bool) -> list[Check]:
 
 def _host(host: Host) -> list[Check]:
     ok, detail = host.store
-    store = well("store", "", detail) if ok else error("store", "", detail, "make room, or mend the disk; see: ccbridgectl health")
+    store = well("store", "", detail) if ok else error("store", "", detail, "make room there, or mend its disk")
     return [*map(_disk, host.disks), store, _service(host)]
 
 

@@ -158,7 +158,7 @@ def test_the_container_s_disk_counts_too(world: World) -> None:
 
 def test_a_store_that_is_not_well_is_an_error(world: World) -> None:
     found = bad(told(world, BOX, host=replace(HOST, store=(False, "cannot be read"))))
-    assert found == {"store": ("error", "cannot be read", "make room, or mend the disk; see: ccbridgectl health")}
+    assert found == {"store": ("error", "cannot be read", "make room there, or mend its disk")}
 
 
 @pytest.mark.parametrize(("uid", "systemctl"), [(0, "sudo systemctl"), (501, "systemctl --user")])
