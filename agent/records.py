@@ -10,6 +10,7 @@ import binascii
 import fcntl
 import json
 import os
+import stat
 from collections import deque
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -35,9 +36,12 @@ class Contents(NamedTuple):
 def read(path: str) -> Contents | None:
     """What the file says; None where there is none. Raises BridgeError ``refused``, OSError."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
         return None
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise _no_file(path)
     contents: Contents | None = None
     offset, bad = 0, -1
     with open(fd, "rb") as file:
@@ -152,6 +156,14 @@ def _json(body: dict[str, Any]) -> str:
 def _checked(body: str) -> bytes:
     raw = body.encode("ascii")
     return b"%08x %s\n" % (binascii.crc32(raw), raw)
+
+
+def _no_file(path: str) -> BridgeError:
+    return BridgeError(
+        "refused",
+        f"the journal {path} is no regular file",
+        "move it away to begin a new one: requests that were under way then end as uncertain",
+    )
 
 
 def _foreign(path: str, version: object) -> BridgeError:

@@ -99,8 +99,13 @@ class Client:
         retry_uncertain: bool = False,
         follow: bool = True,
     ) -> Stream:
-        """The events of a prompt, from ``request`` to ``result``; with ``follow=False`` only that it is queued."""
-        call: Json = {"verb": "send", "name": instance, "id": id or new_id(), "prompt": prompt}
+        """The events of a prompt, from ``request`` to ``result``; with ``follow=False`` only that it is queued.
+
+        ``id`` None: a new one. Raises BridgeError ``usage`` for an empty one.
+        """
+        if id == "":
+            raise BridgeError("usage", "an id must not be empty", "leave it out to get a new one")
+        call: Json = {"verb": "send", "name": instance, "id": new_id() if id is None else id, "prompt": prompt}
         call |= {"timeout": timeout} if timeout else {}
         call |= {"retry_uncertain": True} if retry_uncertain else {}
         return self.follow(call | ({} if follow else {"follow": False}))

@@ -52,7 +52,6 @@ def run(options: Options, file: str, config: Config) -> int:
     os.umask(0o077)
     if options.action == "detach":
         return detach(config, places, lambda: commandline.load(file))
-    logs.set_up(config.daemon.log_level, config.daemon.log_format)
     return serve(config, places, lambda: commandline.load(file), _nobody_waits)
 
 
@@ -60,17 +59,17 @@ def _nobody_waits() -> None:
     """In the foreground, readiness is told to the service manager alone."""
 
 
-def serve(config: Config, places: Places, reload: Callable[[], Config], ready: Callable[[], None]) -> int:
-    """One life of the daemon. Raises BridgeError where it cannot start."""
+def serve(
+    config: Config, places: Places, reload: Callable[[], Config], ready: Callable[[], None], log_file: str = ""
+) -> int:
+    """One life of the daemon, which logs only once it is the only one. Raises BridgeError where it cannot start."""
     watchdog.trace_fatal_signals()
-    held = lock.hold(places.state_dir)
-    try:
+    with lock.held(places.state_dir, places.runtime_dir):
+        logs.set_up(config.daemon.log_level, config.daemon.log_format, log_file, also=_STDERR)
         from ccbridged.daemon import Daemon
 
         bridge = Daemon(config, runtime_dir=places.runtime_dir, state_dir=places.state_dir, reload=reload)
         return bridge.run(ready)
-    finally:
-        os.close(held)
 
 
 class Word:
@@ -120,8 +119,7 @@ def _fill_standard_streams() -> None:
 def _background(config: Config, places: Places, reload: Callable[[], Config], word: Word) -> int:
     try:
         _leave_caller(word)
-        logs.set_up(config.daemon.log_level, config.daemon.log_format, places.log_file, also=_STDERR)
-        return serve(config, places, reload, word.ready)
+        return serve(config, places, reload, word.ready, places.log_file)
     except BridgeError as fault:
         logging.critical("%s; %s", fault.message, fault.hint)
         word.say(fault.exit_status, f"{fault.message}; {fault.hint}")

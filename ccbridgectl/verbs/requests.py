@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def send(given: Given, client: Client, screen: Screen) -> int:
-    id_ = given.text("id") or new_id()
+    id_ = given.text("id") if given.has("id") else new_id()
     follow = not given.has("no-wait")
     stream = client.stream(
         given.word(),
@@ -82,7 +82,7 @@ def queue(given: Given, client: Client, screen: Screen) -> int:
     call: Json = {"verb": "queue", "name": given.word()}
     if given.has("move"):
         id_, place = given.many("move")[-2:]
-        if not (place.isascii() and place.isdigit()):
+        if not (place.isascii() and place.isdigit() and len(place) < 19):
             raise BridgeError("usage", f"--move: {place!r} is not a place from 0 up", "see: ccbridgectl queue --help")
         call |= {"move": id_, "to": int(place)}
     if given.has("drop"):

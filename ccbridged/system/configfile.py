@@ -9,6 +9,7 @@ from __future__ import annotations
 import grp
 import os
 import re
+import stat
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,12 +27,14 @@ _AT = re.compile(r" \(at line (\d+), column \d+\)$")
 def load(path: str) -> Config:
     """The configuration in the file. Raises BridgeError ``bad-config``: a line per fault, ``FILE:LINE: key: …``."""
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=_at_once) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise _bad([f"{path}: is no regular file; give a file with --config"])
             text = file.read().decode("utf-8")
     except UnicodeDecodeError as error:
         raise _bad([f"{path}: is not UTF-8 at byte {error.start}; save it as UTF-8"]) from None
     except OSError as error:
-        right = "give an existing file with --config" if isinstance(error, FileNotFoundError) else "make it readable"
+        right = "make it readable" if isinstance(error, PermissionError) else "give an existing file with --config"
         raise _bad([f"{path}: cannot be read: {os.strerror(error.errno or 0)}; {right}"]) from None
     try:
         document = tomli.loads(text)
@@ -47,6 +50,11 @@ def load(path: str) -> Config:
         placed = sorted(((_line(lines, fault.path), fault) for fault in faults), key=lambda pair: pair[0])
         raise _bad([f"{path}:{line}: {fault}" if line else f"{path}: {fault}" for line, fault in placed])
     return config
+
+
+def _at_once(path: str, flags: int) -> int:
+    """A FIFO that nobody writes to would keep its opener for ever."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def line_numbers(text: str) -> dict[str, int]:

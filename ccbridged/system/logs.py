@@ -7,7 +7,10 @@ import json
 import logging
 import logging.handlers
 import os
+import shlex
 import time
+
+from ccbridged.protocol.errors import BridgeError
 
 ROTATE_AT = 10 * 1024 * 1024
 KEPT = 3
@@ -58,12 +61,16 @@ def set_up(level: str, format: str, path: str = "", also: int = -1) -> None:
     """``level`` and ``format`` as in the configuration; ``path``: a file instead of stderr.
 
     ``also``: a descriptor that becomes that file, for what does not come through here, such as the interpreter's last
-    words.
+    words. Raises BridgeError ``unavailable`` where the file cannot be written.
     """
     handler: logging.Handler = logging.StreamHandler()
     if path:
-        os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
-        handler = _File(path, also)
+        try:
+            os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+            handler = _File(path, also)
+        except OSError as error:
+            hint = f"look at it: ls -ld {shlex.quote(path)}"
+            raise BridgeError("unavailable", f"cannot write the log: {error}", hint) from None
     handler.setFormatter(JsonFormatter() if format == "json" else TextFormatter())
     root = logging.getLogger()
     for old in root.handlers[:]:

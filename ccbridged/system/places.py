@@ -37,11 +37,14 @@ class Places:
         return os.path.join(self.state_dir, "agents", name)
 
     def agent_names(self) -> list[str]:
-        """Whose agent directories there are, with or without an instance of that name."""
+        """Whose agent directories there are, with or without an instance of that name. Raises BridgeError."""
+        path = os.path.join(self.state_dir, "agents")
         try:
-            return [name for name in os.listdir(os.path.join(self.state_dir, "agents")) if not name.startswith(".")]
+            return [name for name in os.listdir(path) if not name.startswith(".")]
         except FileNotFoundError:
             return []
+        except OSError as error:
+            raise _unusable(path, error) from None
 
     def secret(self, name: str) -> str:
         """The private variables, as the daemon keeps them: what is in the agent directory may belong to another uid."""

@@ -52,7 +52,11 @@ CONFIGURATION = (
 )
 SYSTEM: Rows = (
     ("/etc/ccbridged/ccbridged.toml", "The configuration."),
-    ("/run/ccbridged", "The runtime directory: control, the FIFO at which clients knock, and clients, for theirs."),
+    (
+        "/run/ccbridged",
+        "The runtime directory: control, the FIFO at which clients knock, clients, for theirs, and lock, held by the "
+        "daemon that serves it.",
+    ),
     ("/var/lib/ccbridged", "The state directory."),
 )
 USER: Rows = (

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from agent import records
 from agent.journal import Journal, lock
 from ccbridged.protocol.errors import BridgeError
 from ccbridged.protocol.link import LinkState
@@ -175,6 +176,16 @@ def test_one_lock_one_holder(tmp_path: Path) -> None:
     assert caught.value.exit_status == 75
     os.close(held)
     os.close(lock(str(tmp_path)))
+
+
+@pytest.mark.parametrize("kind", ["FIFO", "directory", "/dev/zero"])
+def test_a_journal_that_is_no_regular_file_is_refused_at_once(tmp_path: Path, kind: str) -> None:
+    path = "/dev/zero" if kind == "/dev/zero" else str(tmp_path / "journal")
+    if kind != "/dev/zero":
+        (os.mkfifo if kind == "FIFO" else os.mkdir)(path)
+    with pytest.raises(BridgeError, match=f"the journal {path} is no regular file") as caught:
+        records.read(path)
+    assert (caught.value.code, "move it away" in caught.value.hint) == ("refused", True)
 
 
 def test_an_agent_with_a_damaged_journal_refuses_to_start(tmp_path: Path) -> None:

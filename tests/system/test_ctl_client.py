@@ -49,6 +49,13 @@ def test_the_same_id_gets_the_same_answer(bridge: Client) -> None:
     assert bridge.wait("lib-3").text == "4 characters: once"
 
 
+def test_an_empty_id_is_no_new_one(bridge: Client) -> None:
+    for call in (bridge.send, bridge.stream):
+        with pytest.raises(BridgeError, match="an id must not be empty") as raised:
+            call("web", "never", id="")
+        assert raised.value.code == "usage"
+
+
 def test_what_is_refused_raises_its_code(bridge: Client) -> None:
     with pytest.raises(BridgeError) as raised:
         bridge.cancel("error-no-such-request")

@@ -42,6 +42,10 @@ def nobody(tmp_path_factory: pytest.TempPathFactory) -> FakeDaemon:
         (["-n", "3", "history", "web"], "the flags of a verb go after it"),
         (["list", "--color", "pink"], "none of auto, always, never"),
         (["completion", "tcsh"], "bash, zsh, fish"),
+        (["send", "web", "hello", "--id", ""], "an id must not be empty"),
+        (["send", "web", "hello", "--id="], "an id must not be empty"),
+        (["queue", "web", "--move", "x", "9" * 4000], "is not a place from 0 up"),
+        (["queue", "web", "--move", "x", "9" * 5000], "is not a place from 0 up"),
     ],
 )
 def test_wrong_usage_is_status_2_and_names_what_is_right(nobody: FakeDaemon, argv: list[str], said: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -77,6 +78,21 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(BridgeError, match=r"No such file.*--config"):
         configfile.load(str(tmp_path / "c.toml"))
+
+
+@pytest.mark.parametrize("kind", ["FIFO", "/dev/zero"])
+def test_what_is_no_file_is_refused_at_once(tmp_path: Path, kind: str) -> None:
+    path = "/dev/zero" if kind != "FIFO" else str(tmp_path / "c.toml")
+    if kind == "FIFO":
+        os.mkfifo(path)
+    done = daemon("--check-config", "--config", path)
+    assert (done.returncode, done.stderr) == (78, f"{path}: is no regular file; give a file with --config\n")
+
+
+def test_a_directory_is_said_to_be_one(tmp_path: Path) -> None:
+    with pytest.raises(BridgeError, match="Is a directory; give an existing file with --config") as caught:
+        configfile.load(str(tmp_path))
+    assert "make it readable" not in caught.value.message
 
 
 def test_check_config_prints_every_fault_and_exits_78(tmp_path: Path) -> None:

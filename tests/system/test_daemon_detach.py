@@ -163,3 +163,63 @@ def test_the_interpreters_last_words_are_in_the_log(state: Path) -> None:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     assert "Fatal Python error: Aborted" in (state / "ccbridged.log").read_text()
+
+
+def real(mode: str, state: str, runtime: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "ccbridged", mode, "--state-dir", state, "--runtime-dir", str(runtime)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=WITHIN, check=False)
+
+
+@pytest.mark.parametrize("kind", ["a file", "not to be made"])
+def test_a_state_directory_that_cannot_be_used_is_told_as_in_the_foreground(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "file").touch()
+    state = str(tmp_path / "file") if kind == "a file" else "/proc/nowhere/state"
+    detached, foreground = (real(mode, state, tmp_path / "run") for mode in ("--detach", "--foreground"))
+    assert (detached.returncode, detached.stderr) == (foreground.returncode, foreground.stderr)
+    assert detached.returncode == 69
+    assert detached.stderr.startswith("ccbridged: cannot use the state directory: ")
+    assert "--state-dir" in detached.stderr
+
+
+ANYBODY = """
+import os, sys, daemon
+from ccbridged import __main__, commandline
+
+def places(*arguments, found=commandline.places):
+    if os.geteuid() == 0:
+        os.setuid(65534)
+    return found(*arguments)
+
+commandline.places = places
+sys.exit(__main__.main(sys.argv[1:]))
+"""
+"""The command, by somebody who may not read everything: root no longer is root once all is imported."""
+
+
+def test_an_unreadable_state_directory_is_told_too(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir(0)
+    for mode in ("--detach", "--foreground"):
+        command = [sys.executable, "-c", ANYBODY, mode, "--state-dir", str(tmp_path / "state")]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=WITHIN, check=False)
+        assert done.returncode == 69
+        assert done.stderr.startswith("ccbridged: cannot use the state directory: [Errno 13] Permission denied")
+        assert done.stderr.count("\n") == 1
+
+
+def test_a_log_that_cannot_be_written_is_named(state: Path) -> None:
+    (state / "ccbridged.log").mkdir(parents=True)
+    done = detach(state, SERVES)
+    assert done.returncode == 69
+    assert done.stderr.startswith("ccbridged: cannot write the log: ")
+
+
+@pytest.mark.parametrize("kind", ["file", "FIFO"])
+def test_agents_that_are_no_directory_are_told_without_a_trace(tmp_path: Path, kind: str) -> None:
+    state = tmp_path / "state"
+    state.mkdir(0o700)
+    (os.mkfifo if kind == "FIFO" else Path.touch)(state / "agents")
+    for mode in ("--foreground", "--detach"):
+        done = real(mode, str(state), tmp_path / "run")
+        assert done.returncode == 69
+        assert f"ccbridged: cannot use {state}/agents: Not a directory" in done.stderr
+        assert "Traceback" not in done.stderr
