@@ -1,7 +1,8 @@
 """The meeting point: every input enters through ``take``, every effect leaves through ``perform``.
 
 First the saves of an input, in one transaction; after its commit whatever others can see. While the store cannot be
-written nothing new is taken in: streams are not read, calls that would change something are refused.
+written nothing new is taken in: streams are not read, calls that would change something are refused; what only looks
+is answered from what is known.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import NoReturn
 
@@ -49,7 +51,7 @@ _RETRY = 1.0
 _MEND_STORE = "make room, or mend it; ccbridged then goes on by itself, nothing is lost"
 _READ_ONLY = (
     *("ping", "status", "list", "wait", "result", "history", "events", "logs", "approvals", "names"),
-    *("discover", "doctor"),
+    *("health", "discover", "doctor"),
 )
 _NEW_WORK = ("send", "add")
 _POSTED = (fx.RuntimeDone, fx.EngineSaid, fx.EngineLost, fx.EngineFound)
@@ -160,6 +162,8 @@ class Daemon:
             self.take(self._inputs.popleft())
         if self._bridge.deadline is not None and now >= self._bridge.deadline and not self._owed:
             self._take_all(self._bridge.handle(fx.Tick(), self._moment()))
+        if self._owed:
+            self._look_on()
         if self._watchdog and self._watchdog_at is not None and now >= self._watchdog_at:
             self._watchdog_at = now + self._watchdog
             self._notifier.watchdog()
@@ -209,15 +213,15 @@ class Daemon:
         except BridgeError as fault:
             self._do(fx.Fail(client, fault))
             return []
-        asked = fx.Asked(client, uid, call)
-        if self._owed:
-            self._show(asked)
-            return []
-        return [asked]
+        return [fx.Asked(client, uid, call)]
 
-    def _show(self, asked: fx.Asked) -> None:
+    def _look_on(self) -> None:
         """While the store cannot be written: what only looks has no need to wait."""
-        self._perform_acts(self._bridge.handle(asked, self._moment()))
+        looks = [happened for happened in self._inputs if _only_looks(happened)]
+        self._inputs = deque(happened for happened in self._inputs if not _only_looks(happened))
+        for happened in looks:
+            _log.debug("< %s", shown(happened))
+            self._perform_acts(self._bridge.handle(happened, self._moment()))
 
     def _signalled(self, number: int) -> None:
         if number == signal.SIGCHLD:
@@ -264,11 +268,13 @@ class Daemon:
             _log.error("%s: nothing new is taken until it can be written", trouble)
             self._streams.pause()
         self._trouble = trouble
+        self._perform_acts(self._bridge.rounds.choke(trouble, self._moment()))
         self._retry_at = time.monotonic() + _RETRY
 
     def _breathe(self) -> None:
         if self._retry_at is not None:
             self._retry_at = None
+            self._bridge.rounds.breathe()
             _log.info("the store can be written again")
             self._streams.resume()
 
@@ -305,6 +311,7 @@ class Daemon:
                 self._aside(token, "survey", self._inspector.survey)
             case fx.Examine(token, specs, logins):
                 here = self._inspector.host(specs, self._config.pipes, self._store, self._streams.replaced)
+                here = replace(here, store=(False, self._trouble)) if self._retry_at is not None else here
                 self._aside(token, "examine", partial(self._inspector.examine, here, specs, logins))
             case fx.Say(level, text):
                 _log.log(_LEVELS[level], "%s", text)
@@ -376,6 +383,16 @@ class Daemon:
         self._store.close()
         self._notifier.close()
         self._guard.close()
+
+
+def _only_looks(happened: Input) -> bool:
+    """Whether nothing is saved of it."""
+    match happened:
+        case fx.Asked(_, _, call):
+            return call.verb in _READ_ONLY
+        case fx.RuntimeDone(_, "survey" | "examine"):
+            return True
+    return False
 
 
 def _never(effect: NoReturn) -> NoReturn:

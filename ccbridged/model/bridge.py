@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import NamedTuple
 
 from ccbridged.model import examinations, mending, service, status
@@ -42,6 +43,13 @@ from ccbridged.model.requests import Queue, Request
 from ccbridged.model.rounds import Rounds
 from ccbridged.protocol.errors import BridgeError
 from ccbridged.protocol.link import LinkState
+
+AT_START = (
+    *(("daemon", key) for key in ("runtime_dir", "state_dir", "log_format", "durability")),
+    ("pipes", "group"),
+    ("docker", "host"),
+)
+"""Settings, by section, that are taken over at the daemon's start only."""
 
 
 class Known(NamedTuple):
@@ -143,6 +151,7 @@ class Bridge:
                 effects = of.news(of.agency.done(action, error, facts, at.now), at)
                 if of.gone:
                     del self.instances[of.name]
+                    self.rounds.leave(of.name)
                 return effects
             case _:
                 return of.news(of.agency.exited(happened.status, happened.words, at.now), at)
@@ -210,7 +219,7 @@ class Bridge:
         return Limits(health.max_consecutive_failures, health.recovery_delay) if health.enabled else None
 
     def _reload(self, config: Config, at: Moment) -> list[Effect]:
-        self.config = config
+        self.config, effects = lasting(self.config, config)
         session = config.session
         self.rounds.follow(config.health, at)
         for instance in self.instances.values():
@@ -221,7 +230,7 @@ class Bridge:
             instance.conversation.session = session
             instance.conversation.turn.patience = session.request_timeout
             instance.conversation.turn.desk = Desk(config.approvals)
-        return self._configured(at)
+        return [*effects, *self._configured(at)]
 
     def _configured(self, at: Moment) -> list[Effect]:
         """Instances of the configuration: new ones are started, changed ones take it over at their next start."""
@@ -244,6 +253,17 @@ class Bridge:
     def rows(self, at: Moment) -> list[Json]:
         """All of ``list``, by name."""
         return [status.row(self.instances[name], self.digest, at) for name in sorted(self.instances)]
+
+
+def lasting(running: Config, wanted: Config) -> tuple[Config, list[Effect]]:
+    """What to go on with when ``wanted`` is read: settings of the start stay as they are, with word of each."""
+    told: list[Effect] = []
+    for section, key in AT_START:
+        old, new = getattr(running, section), getattr(wanted, section)
+        if getattr(old, key) != getattr(new, key):
+            wanted = replace(wanted, **{section: replace(new, **{key: getattr(old, key)})})
+            told.append(Say("warning", f"{section}.{key} has changed; it takes effect when ccbridged is restarted"))
+    return wanted, told
 
 
 def configured_spec(name: str, wanted: InstanceConfig, config: Config) -> Spec:

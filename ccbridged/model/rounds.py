@@ -15,10 +15,11 @@ from ccbridged.protocol.errors import BridgeError
 
 
 class Rounds:
-    """``found``: by the last look of the loop's own."""
+    """``found``: by the last look of the loop's own. ``choked``: why the store cannot be written, if it cannot."""
 
     def __init__(self) -> None:
         self.found = Findings()
+        self.choked: Finding | None = None
         self._interval: float | None = None
         self._next_at: float | None = None
         self._looks: dict[str, Look] = {}
@@ -42,9 +43,31 @@ class Rounds:
         self._looks[look.token] = look
         return look.begin(instances)
 
-    def told(self, at: Moment) -> list[Json]:
-        """What is known of every component; nothing before the first look."""
-        return self.found.components(at) if self.found.shared or self.found.own else []
+    def told(self, at: Moment, component: str = "") -> list[Json]:
+        """What is known of every component, or of one; before the first look no more than what nobody has to ask."""
+        shared = {**self.found.shared, "store": self.choked} if self.choked else self.found.shared
+        told = Findings(shared, self.found.own).components(at, component)
+        return told if "store" in self.found.shared else [one for one in told if one["name"] in shared]
+
+    def choke(self, trouble: str, at: Moment) -> list[Effect]:
+        """The store cannot be written, so nobody can be asked: looks that have begun are over, without a verdict."""
+        self.choked = Finding(False, trouble, at.wall)
+        looks, self._looks = self._looks.values(), {}
+        return [self.known(look.client, look.component, at) for look in looks if look.client]
+
+    def breathe(self) -> None:
+        """The store can be written."""
+        self.choked = None
+
+    def known(self, client: str, component: str, at: Moment) -> Effect:
+        """The answer where nobody can be asked."""
+        unknown = Finding(False, "has not been looked at yet, and cannot be while the store cannot be written", at.wall)
+        return Reply(client, _document(self.told(at, component) or [unknown.told(component, at)]))
+
+    def leave(self, name: str) -> None:
+        """There is no such instance any more."""
+        own = {other: found for other, found in self.found.own.items() if other != name}
+        self.found = Findings(self.found.shared, own)
 
     def forget(self, client: str) -> None:
         self._looks = {token: look for token, look in self._looks.items() if look.client != client}
@@ -70,7 +93,7 @@ class Rounds:
             del self._looks[look.token]
             found = look.findings(at)
             if look.client:
-                effects.append(Reply(look.client, _document(found, look.component, at)))
+                effects.append(Reply(look.client, _document(found.components(at, look.component))))
                 continue
             effects += self._take(found)
             for name, own in found.own.items():
@@ -93,6 +116,5 @@ class Rounds:
         return effects
 
 
-def _document(found: Findings, component: str, at: Moment) -> Json:
-    components = found.components(at, component)
+def _document(components: list[Json]) -> Json:
     return {"v": 1, "ok": all(one["ok"] for one in components), "components": components}

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from ccbridged.model import effects as fx
-from ccbridged.model.config import ApprovalsConfig, Config, InstanceConfig, SessionConfig
+from ccbridged.model.bridge import AT_START
+from ccbridged.model.config import ApprovalsConfig, Config, DaemonConfig, InstanceConfig, SessionConfig
 from ccbridged.model.kept import kept_from
 from ccbridged.protocol.errors import BridgeError
 from tests.pure.bridge_kit import CALM, World
@@ -156,6 +157,22 @@ def test_a_reload_changes_the_settings_of_what_runs() -> None:
     world.kill_agent()
     world.advance(1)
     assert world.state() == "ready"
+
+
+@pytest.mark.parametrize(("section", "key"), AT_START)
+def test_a_setting_of_the_start_is_not_changed_by_a_reload_which_says_so(section: str, key: str) -> None:
+    world = World()
+    changed = replace(getattr(CALM, section), **{key: "other"})
+    reload(world, replace(CALM, **{section: changed}))
+    assert world.bridge.config == CALM
+    assert world.logged() == f"{section}.{key} has changed; it takes effect when ccbridged is restarted"
+
+
+def test_an_instance_that_is_new_after_a_reload_is_as_durable_as_the_store() -> None:
+    world = World()
+    reload(world, replace(with_instances(web=PROCESS), daemon=DaemonConfig(durability="process")))
+    world.add("api")
+    assert {one.spec.durability for one in world.bridge.instances.values()} == {"power"}
 
 
 # What is kept.

@@ -296,3 +296,49 @@ def test_what_changes_of_what_all_need_is_logged_once() -> None:
         probed(world, store=store)
     told = [say.text for say in world.asked_for(fx.Say) if "store" in say.text]
     assert told == ["store is not well: full", "store is well again: fine"]
+
+
+# While the store cannot be written.
+
+
+def test_a_store_that_cannot_be_written_is_told_at_once_with_what_else_is_known() -> None:
+    world = World(REGULAR)
+    world.add()
+    world.advance(14)
+    assert world.bridge.rounds.choke("the disk is full", world.moment()) == []
+    world.now += 1
+    looks = len(world.asked_for(fx.Probe))
+    told = world.say("health")
+    assert (told["ok"], len(world.asked_for(fx.Probe))) == (False, looks)
+    ages = {one["name"]: (one["ok"], one["age_s"]) for one in told["components"] if one["name"] != "container"}
+    assert ages == {**{name: (True, 5.0) for name in COMPONENTS if name != "container"}, "store": (False, 1.0)}
+    assert verdicts(told)["store"] == (False, "the disk is full")
+    assert world.say("status")["health"] == told["components"]
+    assert world.say("health", component="agent")["ok"] is True
+    world.bridge.rounds.breathe()
+    assert all(one["ok"] for one in world.say("status")["health"])
+    assert world.say("health")["ok"] is True
+
+
+def test_before_the_first_look_a_store_that_cannot_be_written_is_all_that_is_known(world: World) -> None:
+    world.bridge.rounds.choke("the disk is full", world.moment())
+    assert verdicts(world.say("health")) == {"store": (False, "the disk is full")}
+    assert [one["name"] for one in world.say("status")["health"]] == ["store"]
+    told = world.say("health", component="agent")
+    assert (told["ok"], verdicts(told)["agent"][1].startswith("has not been looked at yet")) == (False, True)
+    world.bridge.rounds.breathe()
+    assert world.say("status")["health"] == []
+
+
+def test_who_waits_for_a_look_is_answered_when_the_store_fails_and_nothing_comes_of_the_look() -> None:
+    world = World(REGULAR)
+    world.add()
+    world.homes["web"].mute = True
+    world.advance(10)
+    client = world.ask("health")
+    (told,) = world.bridge.rounds.choke("the disk is full", world.moment())
+    assert isinstance(told, fx.Reply)
+    assert told.client == client
+    world.bridge.rounds.breathe()
+    world.advance(6)
+    assert (world.say("status")["health"], world.answers[client]) == ([], [])

@@ -5,6 +5,7 @@ where that can be."""
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import subprocess
@@ -87,10 +88,23 @@ def test_an_input_output_error_of_the_database_refuses_new_work_and_loses_nothin
         refused = rig.ctl("send", "web", "not now")
         assert (refused.returncode, b"nothing is lost" in refused.stderr) == (75, True)
         assert rig.row("web")["name"] == "web"
+        assert shown(rig, "status", "health")["store"].endswith("I/O error")
+        assert shown(rig, "health", "components")["store"].endswith("I/O error")
+        assert rig.ctl("health", "--component", "store").returncode == 1
+        assert b"I/O error" in rig.ctl("doctor", "--json").stdout
+        assert rig.ctl("discover").returncode in (0, 69)
+    rig.until(lambda: "the store can be written again" in rig.log.read_text(), "word of its end")
+    assert "store" not in {**shown(rig, "status", "health"), **shown(rig, "health", "components")}
     out, err = client.communicate(timeout=30)
     assert (client.returncode, out) == (0, b"echo: [[slow 1]] meanwhile\n"), err
     assert rig.said("send", "web", "after") == "echo: after\n"
     assert rig.ran() == ["[[slow 1]] meanwhile", "after"]
+
+
+def shown(rig: Rig, verb: str, key: str) -> dict[str, str]:
+    """What is not well, and why."""
+    told = json.loads(rig.ctl(verb, "--json").stdout)[key]
+    return {one["name"]: one["detail"] for one in told if not one["ok"]}
 
 
 def both_dead(rig: Rig) -> Path:

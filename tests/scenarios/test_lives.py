@@ -196,6 +196,10 @@ workdir = "/"
     rig.daemon.send_signal(signal.SIGHUP)
     rig.until(lambda: "the old configuration stays" in rig.log.read_text(), "word of the bad one")
     assert rig.said("send", "one", "hi") == "echo: hi\n"
+    rig.config.write_text(CONFIG + '[daemon]\nlog_format = "json"\n')
+    rig.daemon.send_signal(signal.SIGHUP)
+    told = "daemon.log_format has changed; it takes effect when ccbridged is restarted"
+    rig.until(lambda: told in rig.log.read_text(), "word of what has to wait")
     rig.config.write_text(CONFIG + section.format(name="one") + section.format(name="two"))
     rig.kill()
     rig.start()
