@@ -23,7 +23,7 @@ from agent.watch import Watch
 from ccbridged import __version__
 from ccbridged.protocol import link as links
 from ccbridged.protocol.errors import PeerError
-from ccbridged.protocol.messages import Alive, End, Errors, Feed, NotStarted, Quit, Start, Tail, decode
+from ccbridged.protocol.messages import Alive, End, Errors, Feed, Quit, Start, Tail, Unable, decode
 
 CAUGHT = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _INPUT_LIMIT = 128 * 1024 * 1024
@@ -136,7 +136,7 @@ class Agent:
     def _obey(self, text: str, now: float) -> None:
         match decode(text):
             case Start() as start if self._leaving:
-                self._post.say(NotStarted(start.channel, start.life, "the agent is ending"))
+                self._post.say(Unable(start.channel, start.life, "the agent is ending"))
             case Start() as start:
                 self._channels.start(start, now)
             case Feed() as feed:

@@ -10,7 +10,7 @@ from agent import orphans, reaper
 from agent.child import Child, Say
 from agent.launch import Refusal, prepare
 from agent.watch import Watch
-from ccbridged.protocol.messages import End, Feed, NotStarted, Start
+from ccbridged.protocol.messages import End, Feed, NotStarted, Start, Unable
 
 GRACE = 3.0
 """Seconds for each step of an end that nobody gave a grace for: twice this is less than docker stop waits."""
@@ -164,13 +164,13 @@ class Channels:
             self._say(NotStarted(start.channel, start.life, str(refusal)))
         except OSError as error:
             reason = f"no process could be made for it: {error.strerror} (a pids or files limit?)"
-            self._say(NotStarted(start.channel, start.life, reason))
+            self._say(Unable(start.channel, start.life, reason))
         else:
             self._children[start.channel] = Child(start, program, spawned, self._watch, self._say)
 
     def _forget_waiting(self, channel: str, reason: str) -> None:
         if waiting := self._waiting.pop(channel, None):
-            self._say(NotStarted(channel, waiting.start.life, reason))
+            self._say(Unable(channel, waiting.start.life, reason))
 
 
 def _dead() -> tuple[int, int] | None:

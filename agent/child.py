@@ -16,7 +16,7 @@ from agent.launch import Program, why_not
 from agent.lines import Splitter
 from agent.reaper import END_INPUT, KILL, TERMINATE, Spawned
 from agent.watch import READ, Watch
-from ccbridged.protocol.messages import Errors, Exited, FromAgent, NotStarted, Output, Overlong, Start, Started
+from ccbridged.protocol.messages import Errors, Exited, FromAgent, NotStarted, Output, Overlong, Start, Started, Unable
 
 LINE_LIMIT = 64 * 1024 * 1024
 ERROR_LIMIT = 64 * 1024
@@ -161,8 +161,10 @@ class Child:
     def conclude(self) -> None:
         """Say how it ended; once, when ``gone``."""
         channel, life = self.start.channel, self.start.life
-        if self._failure or not self._pid:
-            self._say(NotStarted(channel, life, self._failure or "it was ended before it had begun"))
+        if self._failure:
+            self._say(NotStarted(channel, life, self._failure))
+        elif not self._pid:
+            self._say(Unable(channel, life, "it was ended before it had begun"))
         else:
             self._say(Exited(channel, life, -9 if self._code is None else self._code, self._expected))
 

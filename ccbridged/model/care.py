@@ -22,7 +22,9 @@ class Care:
 
     def __init__(self, spec: Spec, limits: Limits | None) -> None:
         self.name = spec.name
-        self.container = Container()
+        made = f"make it anew: ccbridgectl start {spec.name}"
+        self._again = made if spec.image else f"create it again by that name, or: ccbridgectl remove {spec.name}"
+        self.container = Container(self._again)
         self.recovery = Recovery(limits, contained=spec.runtime == "docker")
         self._looked_at = 0.0
         self._died_at = self._event_at = 0.0
@@ -44,7 +46,7 @@ class Care:
 
     def forgive(self) -> None:
         """Somebody has taken it in hand: all is as if nothing had been."""
-        self.container = Container()
+        self.container = Container(self._again)
         self.recovery = Recovery(self.recovery.limits, contained=self.recovery.contained)
 
     def running(self) -> None:
@@ -52,7 +54,7 @@ class Care:
         self.container.stopped = ""
 
     def engine_said(self, said: EngineSaid, at: Moment, *, ours: bool) -> Died | Frozen | Back | None:
-        """``ours``: we are ending or starting it ourselves, so nobody else has stopped it."""
+        """``ours``: we are ending or starting the container ourselves, so nobody else has stopped it."""
         news = self.container.said(said, at.now)
         self._event_at = at.now
         if isinstance(news, Died):

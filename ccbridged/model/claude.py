@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ccbridged.model.effects import Json
-from ccbridged.model.frames import Frame, read_frame
+from ccbridged.model.frames import NAME_LIMIT, Frame, read_frame
 from ccbridged.model.jsonline import decode
 
 BARRIER = "ccbridged-start"
@@ -28,6 +28,8 @@ FLAGS = [
     *("-p", "--verbose", "--input-format", "stream-json", "--output-format", "stream-json"),
     *("--include-partial-messages", "--permission-prompt-tool", "stdio"),
 ]
+PATH_LIMIT = 4096
+"""Characters of the longest path that there can be."""
 MAX_COST = 1e9
 """US dollars; a greater number is none."""
 
@@ -197,7 +199,7 @@ def read_line(line: str) -> Said:
 def _read_request(request_id: str, request: Json) -> Said:
     match request:
         case {"subtype": "hook_callback", "callback_id": callback, "input": dict(given)} if callback == BARRIER:
-            return StartAsked(request_id, _text(given.get("transcript_path")))
+            return StartAsked(request_id, _text(given.get("transcript_path"))[:PATH_LIMIT])
         case {"subtype": "can_use_tool", "tool_name": str(tool), "input": dict(given)}:
             rules = request.get("permission_suggestions")
             kept = tuple(rule for rule in rules if isinstance(rule, dict)) if isinstance(rules, list) else ()
@@ -210,7 +212,8 @@ def _read_response(request_id: str, rest: Json) -> Said:
     body = rest.get("response")
     if request_id == INITIALIZE and rest.get("subtype") == "success" and isinstance(body, dict):
         barrier = body.get("hooks_applied") is True and body.get("hook_on_failure_supported") is True
-        return Ready(_text(body.get("claude_code_version")), barrier, _login(body.get("account")))
+        version, login = _text(body.get("claude_code_version")), _login(body.get("account"))
+        return Ready(version[:NAME_LIMIT], barrier, login[:NAME_LIMIT])
     return Answered(request_id, "" if rest.get("subtype") == "success" else _text(rest.get("error")) or "refused")
 
 

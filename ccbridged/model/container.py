@@ -2,7 +2,7 @@
 
 Docker sends a container that it is to stop whatever signal the image asks for, and KILL at once only to one that it is
 to kill. So a container that was sent another signal before it died was stopped, and is left alone until somebody
-starts it. A signal long before was for something else.
+starts it. A signal long before was for something else, and so was memory that ran out then: of whatever process.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from ccbridged.model.effects import EngineSaid
 
 OBEDIENCE = 120.0
 """Seconds that a container may take to end when it is stopped."""
+STARVATION = 10.0
+"""Seconds that it may take to end when memory has run out."""
 
 
 class Died(NamedTuple):
@@ -23,7 +25,7 @@ class Died(NamedTuple):
 
 
 class Frozen(NamedTuple):
-    """Somebody paused it: all is there, and nothing moves."""
+    """Somebody paused it, so all is there, and nothing moves; or has removed what was stopped before."""
 
     words: str
 
@@ -33,11 +35,13 @@ class Back(NamedTuple):
 
 
 class Container:
-    """``stopped``: that somebody stopped or paused it, in a sentence; "" otherwise."""
+    """``stopped``: that somebody stopped or paused it, in a sentence; "" otherwise. ``again``: what brings back one
+    that was removed."""
 
-    def __init__(self) -> None:
+    def __init__(self, again: str) -> None:
         self.stopped = ""
-        self._starved = False
+        self._again = again
+        self._starved_at: float | None = None
         self._signalled_at: float | None = None
 
     def said(self, event: EngineSaid, now: float) -> Died | Frozen | Back | None:
@@ -46,23 +50,28 @@ class Container:
             case "kill" if event.details.get("signal") != "9":
                 self._signalled_at = now
             case "oom":
-                self._starved = True
+                self._starved_at = now
             case "die":
                 return self._died(event, now)
             case "pause":
                 self.stopped = f"its container {event.called} is paused; let it go on: docker unpause {event.called}"
                 return Frozen(self.stopped)
+            case "destroy" if self.stopped:
+                self.stopped = f"its container {event.called} was stopped and removed; {self._again}"
+                return Frozen(self.stopped)
             case "start" | "unpause":
-                self._starved, self._signalled_at = False, None
+                self._starved_at = self._signalled_at = None
                 self.stopped = ""
                 return Back()
         return None
 
     def _died(self, event: EngineSaid, now: float) -> Died:
-        name, starved, signalled_at = event.called, self._starved, self._signalled_at
-        self._starved, self._signalled_at = False, None
+        name, starved_at, signalled_at = event.called, self._starved_at, self._signalled_at
+        self._starved_at = self._signalled_at = None
         self.stopped = ""
-        if signalled_at is not None and now - signalled_at <= OBEDIENCE and not starved:
+        told = signalled_at is not None and now - signalled_at <= OBEDIENCE
+        starved = starved_at is not None and now - starved_at <= STARVATION
+        if told and not starved:
             self.stopped = f"its container {name} was stopped; start it again: docker start {name}"
             return Died(self.stopped, ordered=True)
         how = f"its container {name} ended with status {event.details.get('exit_code', '?')}"

@@ -34,6 +34,7 @@ from ccbridged.protocol.messages import (
     Tail,
     Tailed,
     ToAgent,
+    Unable,
 )
 
 END_GRACE = 5.0
@@ -41,7 +42,7 @@ ENDED_WITHIN = 4 * END_GRACE
 """Seconds in which a program has ended that was told to, then sent TERM, then KILL."""
 
 Step = Save | ToAgent
-FromProgram = Started | NotStarted | Output | Errors | Overlong | Exited | Tailed
+FromProgram = Started | NotStarted | Unable | Output | Errors | Overlong | Exited | Tailed
 
 
 class Conversation:
@@ -102,7 +103,7 @@ class Conversation:
         if self._memory.transcript:
             self._memory = replace(self._memory, phase="looking")
             return [Tail(self._memory.life, self._memory.transcript, TAIL)]
-        return [*self.turn.judge(None, "", at), *self._start(at, resume=False)]
+        return [*self.turn.judge(None, "", at), *self._start(at, resume=self._memory.begun)]
 
     def bury(self, at: Moment) -> list[Save]:
         """It will not be started again soon: what it was doing when it died can not be known."""
@@ -176,6 +177,11 @@ class Conversation:
                 self._memory = replace(self._memory, phase="none")
                 self.lives.refused(reason)
                 return []
+            case Unable(_, _, reason):
+                self._memory = replace(self._memory, phase="none")
+                if not self._ending:
+                    self.lives.unable(reason, at.now)
+                return self._go_on(at)
             case Overlong(_, _, size):
                 return [SaveLog(self.spec.name, "program", f"a line of {size} bytes on stdout was too long: discarded")]
             case Exited(_, _, code, _):
@@ -198,7 +204,7 @@ class Conversation:
                 self._memory = replace(self._memory, transcript=transcript or self._memory.transcript)
                 return self._tell(turn.may_start(request_id))
             case claude.PermissionAsked():
-                return self._tell(turn.permission(said, at))
+                return self._tell(turn.permission(said, line, at))
             case claude.PermissionWithdrawn(request_id):
                 return list(turn.withdraw(request_id))
             case claude.Answered():
@@ -221,6 +227,7 @@ class Conversation:
             self.lives.complain(said.error)
         else:
             self.lives.started()
+            self._memory = replace(self._memory, begun=True)
         self._memory, cost = self._memory.paid(said.cost_usd)
         priced = replace(said, cost_usd=cost)
         steps = [self._output(line), *self.turn.ended(priced, at, lifecycle=self._memory.lifecycle)]
@@ -242,17 +249,21 @@ class Conversation:
     def _exited(self, code: int, at: Moment) -> list[Step]:
         early = self.phase == "starting"
         if early and claude.session_unusable(self.lives.words):
-            self._memory = replace(self._memory, session_id="", transcript="")
+            self._memory = replace(self._memory, session_id="", transcript="", begun=False)
         steps = self._died(code, at)
-        ending, self._ending = self._ending, ""
-        if not ending:
-            self.lives.died(code, at.now, early=early)
-        elif ending != "anew":
-            self._memory = replace(self._memory, phase=ending)
         told = '{"program":"exited","code":' + str(code) + "}"
         steps = [SaveEvent(self.spec.name, "", "program", told), *steps]
+        if not self._ending:
+            self.lives.died(code, at.now, early=early)
+        return [*steps, *self._go_on(at)]
+
+    def _go_on(self, at: Moment) -> list[Step]:
+        """It is gone; if that was wanted, to whatever it was wanted for."""
+        ending, self._ending = self._ending, ""
+        if ending in ("none", "asleep"):
+            self._memory = replace(self._memory, phase=ending)
         again = ending == "anew" or (ending == "asleep" and self.queue.waiting)
-        return [*steps, *(self.begin(at) if again else [])]
+        return self.begin(at) if again else []
 
     def _died(self, code: int, at: Moment) -> list[Step]:
         self._memory = self._memory.ended(code)
@@ -270,7 +281,7 @@ class Conversation:
         memory = self._memory
         if not resume:
             session_id = at.uuid(self.spec.name, "session")
-            memory = replace(memory, session_id=session_id, transcript="", spent=0.0, banked=0.0)
+            memory = replace(memory, session_id=session_id, transcript="", begun=False, spent=0.0, banked=0.0)
         session, life = memory.session_id, memory.life + 1
         self._memory = replace(memory, phase="starting", life=life, lifecycle=False)
         self.lives.wait(at.now)

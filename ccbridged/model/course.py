@@ -10,9 +10,12 @@ from dataclasses import replace
 
 from ccbridged.model.activity import RETRIES, Activity
 from ccbridged.model.approvals import Approval
-from ccbridged.model.frames import MAX_DELAY, Background, Doing, Frame, Limit, Session
+from ccbridged.model.frames import MAX_DELAY, NAME_LIMIT, Background, Doing, Frame, Limit, Session
 from ccbridged.model.memory import Memory, Moment
 from ccbridged.model.requests import Request
+
+MAX_TOOLS = 256
+"""Calls that are known to run; of more, the newest."""
 
 
 class Course:
@@ -64,8 +67,8 @@ class Course:
     def answered(self, call: str, at: Moment) -> None:
         """Somebody has given the answer that this tool's call waited for; it runs only now."""
         self._session = ""
-        if call in self.tools:
-            self.tools[call] = (self.tools[call][0], at.wall)
+        if call[:NAME_LIMIT] in self.tools:
+            self.tools[call[:NAME_LIMIT]] = (self.tools[call[:NAME_LIMIT]][0], at.wall)
         self.progress(at)
 
     def hear(self, frame: Frame, at: Moment) -> None:
@@ -73,9 +76,11 @@ class Course:
             return
         self.progress(at)
         self._heard = at.wall
-        self.tools |= {id_: (name, at.wall) for id_, name in frame.began}
+        self.tools |= {id_[:NAME_LIMIT]: (name[:NAME_LIMIT], at.wall) for id_, name in frame.began}
         for id_ in frame.ended:
-            self.tools.pop(id_, None)
+            self.tools.pop(id_[:NAME_LIMIT], None)
+        while len(self.tools) > MAX_TOOLS:
+            del self.tools[next(iter(self.tools))]
         match frame.news:
             case Doing():
                 self._turn_to(frame.news, at)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from ccbridged.model.effects import Json
 
+NAME_LIMIT = 200
+"""Characters of an id or a name that is kept of what a program said."""
 MAX_DELAY = 86_400.0
 """Seconds; a try that is announced for later than that is not waited for any longer."""
 
@@ -66,7 +68,7 @@ def read_frame(kind: str, frame: Json) -> Frame:
     began, ended = _calls(frame)
     session_id = frame.get("session_id")
     news = _news(kind, frame) or (Doing("waiting_for_model") if ended else None)
-    named = session_id if isinstance(session_id, str) else ""
+    named = session_id if isinstance(session_id, str) and len(session_id) <= NAME_LIMIT else ""
     return Frame(kind, named, began, ended, news, alive=kind != "keep_alive")
 
 

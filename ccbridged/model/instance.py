@@ -312,7 +312,7 @@ class Instance:
         elif lives.hopeless or lives.unborn >= agency.pace.patience:
             gone = BridgeError("failed", lives.complaint)
             effects += self.give_up(gone, at) if standing.state != "failed" else []
-        elif lives.retry_at is not None and lives.complaint and standing.state != "recovering":
+        elif lives.retry_at is not None and lives.complaint and not standing.says("recovering", lives.complaint):
             effects += standing.lose(BridgeError("failed", lives.complaint), at)
             effects += self.care.note(Remedy("start-program", "program", lives.complaint), at)
         return effects

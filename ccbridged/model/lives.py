@@ -57,11 +57,22 @@ class Lives:
         """It cannot be started at all."""
         self.complaint, self.hopeless = reason, True
 
+    def unable(self, reason: str, now: float) -> None:
+        """It could not be started this time: a passing trouble, for however long."""
+        self.failures += 1
+        self.complaint = reason
+        self.retry_at = now + _delay(self.failures)
+
     def died(self, code: int, now: float, *, early: bool) -> None:
         """Nobody wanted that. ``early``: it had not been ready; one that had is started again at once."""
         how = f"signal {-code}" if code < 0 else f"status {code}"
         self.complaint = f"Claude Code ended with {how}" + (f": {self.words}" if self.words else "")
         row = self.failures + early
-        self.retry_at = now + (min(FIRST_DELAY * 2.0 ** min(row - 1, 16), MAX_DELAY) if row else 0.0)
+        self.retry_at = now + (_delay(row) if row else 0.0)
         self.failures += 1
         self.unborn += early
+
+
+def _delay(row: int) -> float:
+    """Before the start that follows so many failures in a row."""
+    return min(FIRST_DELAY * 2.0 ** min(row - 1, 16), MAX_DELAY)

@@ -21,7 +21,7 @@ class Moment(NamedTuple):
 
     def uuid(self, *parts: str) -> str:
         """The same for the same moment and parts."""
-        digest = hashlib.sha256("\0".join((str(self.entropy), *parts)).encode()).hexdigest()
+        digest = hashlib.sha256("\0".join((str(self.entropy), *parts)).encode("utf-8", "surrogatepass")).hexdigest()
         return f"{digest[:8]}-{digest[8:12]}-4{digest[13:16]}-8{digest[17:20]}-{digest[20:32]}"
 
 
@@ -29,17 +29,19 @@ class Moment(NamedTuple):
 class Memory:
     """``phase`` of the program: none, looking (at the last session's file), starting, ready, asleep.
 
-    ``login``: see ``claude.Ready``. ``barrier``: it starts no prompt before it was told to. ``lifecycle``: it tells
-    when a turn is truly over; then ``settling`` is the uuid of an ended turn of which that is still to come.
-    ``tools``: (id, name, wall time of the begin) of calls that run. ``stage``, ``limit``, ``background``: what
-    ``course`` knows of the turn. ``approvals``: permission questions that wait. ``spent``: US dollars, the last word
-    on what this session has cost; ``banked``: what Claude Code will remember of that when it is killed.
+    ``begun``: its session has had a turn, so there is something to go on with. ``login``: see ``claude.Ready``.
+    ``barrier``: it starts no prompt before it was told to. ``lifecycle``: it tells when a turn is truly over; then
+    ``settling`` is the uuid of an ended turn of which that is still to come. ``tools``: (id, name, wall time of the
+    begin) of calls that run. ``stage``, ``limit``, ``background``: what ``course`` knows of the turn. ``approvals``:
+    permission questions that wait. ``spent``: US dollars, the last word on what this session has cost; ``banked``:
+    what Claude Code will remember of that when it is killed.
     """
 
     phase: str = "none"
     life: int = 0
     session_id: str = ""
     transcript: str = ""
+    begun: bool = False
     version: str = ""
     login: str = ""
     barrier: bool = False

@@ -76,9 +76,10 @@ def engine_said(instance: Instance, said: EngineSaid, at: Moment) -> list[Effect
     effects: list[Effect] = instance.care.record(said)
     if said.action == "rename" and instance.spec.container:
         instance.agency.rename(said.called)
-    ours = instance.agency.phase in ("ending", "launching")
+    phase = instance.agency.phase
+    ours = phase == "ending" or (phase == "launching" and instance.agency.container)
     news = instance.care.engine_said(said, at, ours=ours)
-    if ours or not instance.wanted or instance.state == "failed":
+    if phase in ("ending", "launching") or not instance.wanted or instance.state == "failed":
         return instance.settled(effects, at)
     match news:
         case Died(words, ordered=False):

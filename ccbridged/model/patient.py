@@ -151,7 +151,7 @@ def _uid(instance: Instance, seen: Sighting, inside: Inside, ours: int) -> Check
     other = 1000 if ours != 1000 else 1001
     flag = f"--user {other}"
     if instance.spec.image:
-        return advice("uid", name, told, f"ccbridgectl remove {name}, then add it again with: {flag}")
+        return advice("uid", name, told, _anew(name, flag))
     return advice("uid", name, told, f"create {seen.name} again with docker's flag: {flag}")
 
 
@@ -169,8 +169,14 @@ def _sessions(instance: Instance, seen: Sighting, inside: Inside) -> list[Check]
     detail = f"{where}: sessions or login are lost when it is made again"
     volume = f"-v {name}-home:{home}"
     if instance.spec.image:
-        return [advice("sessions", name, detail, f"ccbridgectl remove {name}, then add it again with: {volume}")]
+        return [advice("sessions", name, detail, _anew(name, volume))]
     return [advice("sessions", name, detail, f"create {seen.name} again with docker's flag: {volume}")]
+
+
+def _anew(name: str, flag: str) -> str:
+    """Of one in a container that was made for it."""
+    gone = "its sessions, its login and its history go with it"
+    return f"ccbridgectl remove {name} ({gone}), then add it again with: {flag}"
 
 
 def _outlives(seen: Sighting, path: str) -> bool:

@@ -30,6 +30,9 @@ class Standing:
         else:
             self.reason = reason or self.reason
 
+    def says(self, state: str, reason: str) -> bool:
+        return (self.state, self.reason) == (state, reason)
+
     def wait(self, client: str, goal: str) -> None:
         self._goals[client] = goal
 

@@ -19,9 +19,13 @@ from ccbridged.model.requests import UNCERTAIN, Outcome, Queue, Request
 
 INTERRUPT_GRACE = 10.0
 """Seconds that an interrupted turn has to end before its process is ended."""
+SETTLE_GRACE = 60.0
+"""Seconds from a turn's result to the word that it is truly over, before its process is ended."""
 MAX_ATTEMPTS = 10
 """Times that a prompt is fed, if Claude Code dies of it each time: before its start, or for --retry-uncertain."""
 MAX_APPROVALS = 32
+MAX_APPROVAL = 1024 * 1024
+"""Characters of one such question."""
 
 Step = Save | str
 
@@ -147,8 +151,8 @@ class Turn:
             saves += self.queue.end(request.id, Outcome("timed_out", error=error), at.wall)
         return saves
 
-    def permission(self, asked: claude.PermissionAsked, at: Moment) -> list[Step]:
-        """The policy answers, or a person must."""
+    def permission(self, asked: claude.PermissionAsked, line: str, at: Moment) -> list[Step]:
+        """The policy answers, or a person must. ``line``: as Claude Code asked."""
         verdict = self.desk.policy(asked.tool, asked.input)
         if verdict != "ask":
             self.course.answered(asked.call, at)
@@ -158,6 +162,8 @@ class Turn:
             return [claude.deny(asked.request_id, "denied by the policy of ccbridged")]
         if len(self.approvals) >= MAX_APPROVALS:
             return [claude.deny(asked.request_id, "too many questions wait for an answer already")]
+        if len(line) > MAX_APPROVAL:
+            return [claude.deny(asked.request_id, "the question is too long to be kept for a person")]
         request, id_ = self.running, at.uuid(self.instance, asked.request_id)[:8]
         approval = self.desk.ask(asked, id_, self.instance, request.id if request else "", at)
         self.approvals = (*self.approvals, approval)
@@ -197,7 +203,9 @@ class Turn:
         if current.ending and state != "succeeded":
             state, error = current.ending, _WORDS[current.ending]
         outcome = Outcome(state, said.text, error, said.session_id, said.cost_usd, said.usage)
-        return [*self.over(), *self.queue.end(current.id, outcome, at.wall)]
+        steps = [*self.over(), *self.queue.end(current.id, outcome, at.wall)]
+        self.stop_at = at.now + SETTLE_GRACE if self.settling else None
+        return steps
 
     def died(self, at: Moment) -> list[Save]:
         """The program is gone and all it said has been heard. One that was running stays so: the session's file may

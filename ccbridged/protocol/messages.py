@@ -85,6 +85,14 @@ class NotStarted(NamedTuple):
     reason: str
 
 
+class Unable(NamedTuple):
+    """The child could not be started now, or was ended before it was; nothing says that it cannot be later."""
+
+    channel: str
+    life: int
+    reason: str
+
+
 class Output(NamedTuple):
     """One complete line of the child's stdout, without newline; bytes that are not UTF-8 are surrogate-escaped."""
 
@@ -130,13 +138,13 @@ class Tailed(NamedTuple):
 
 
 ToAgent = Start | Feed | End | Quit | Tail
-FromAgent = Alive | Started | NotStarted | Output | Errors | Overlong | Exited | Tailed
+FromAgent = Alive | Started | NotStarted | Unable | Output | Errors | Overlong | Exited | Tailed
 
 _KINDS = {
     kind.__name__.lower(): (kind, tuple(kind.__annotations__.values()))
     for kind in (
         *(Start, Feed, End, Quit, Tail),
-        *(Alive, Started, NotStarted, Output, Errors, Overlong, Exited, Tailed),
+        *(Alive, Started, NotStarted, Unable, Output, Errors, Overlong, Exited, Tailed),
     )
 }
 _LARGEST = 1 << 63

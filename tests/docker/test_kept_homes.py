@@ -138,11 +138,15 @@ def test_another_directory_that_the_instance_is_given_is_the_one_that_is_kept(he
 
 
 def test_what_would_be_lost_with_a_container_is_found_out_from_the_outside(here: Bench, tmp_path: Path) -> None:
+    def lost(found: Any) -> list[str]:
+        kept = homes.lasting(found["Mounts"])
+        return [path for path in homes.home(found["Config"], lambda: b"", {}) if not homes.covered(path, kept)]
+
     def unkept(*options: str) -> list[str]:
         here.run(*options)
         found = about(here.name)
         docker("rm", "-fv", here.name)
-        return homes.unkept(found, lambda: b"", {})
+        return lost(found)
 
     both = [f"{HOME}/.claude", f"{HOME}/.claude.json"]
     assert unkept() == both
@@ -153,7 +157,7 @@ def test_what_would_be_lost_with_a_container_is_found_out_from_the_outside(here:
     assert unkept("-v", f"{tmp_path}:{HOME}/.claude") == both[1:]
     assert unkept("-v", f"{tmp_path}:{KEPT}", "-e", f"CLAUDE_CONFIG_DIR={KEPT}") == []
     here.runtime.launch(here.made(), {}, container=False)
-    assert homes.unkept(about(f"ccbridge-{here.name}"), lambda: b"", {}) == []
+    assert lost(about(f"ccbridge-{here.name}")) == []
 
 
 # Whose it is.

@@ -419,8 +419,8 @@ MUTANTS = (
     Mutant(
         "a new session has the price of the old",
         "conversation",
-        ', transcript="", spent=0.0, banked=0.0)',
-        ', transcript="")',
+        ", begun=False, spent=0.0, banked=0.0)",
+        ", begun=False)",
     ),
     Mutant("last words are waited for that nobody says", "conversation", "life=life, lifecycle=False)", "life=life)"),
     Mutant(
@@ -480,7 +480,7 @@ MUTANTS = (
     Mutant(
         "an end that nobody wanted is a sleep",
         "conversation",
-        'elif ending != "anew":\n            self._memory = replace(self._memory, phase=ending)',
+        'if ending in ("none", "asleep"):\n            self._memory = replace(self._memory, phase=ending)',
         'if True:\n            self._memory = replace(self._memory, phase="asleep")',
     ),
     Mutant(
@@ -490,7 +490,32 @@ MUTANTS = (
         "False",
     ),
     Mutant("what is to begin anew is left as it is", "conversation", 'again = ending == "anew" or', "again ="),
-    Mutant("what ended because it had to has failed", "conversation", "        if not ending:\n", "        if True:\n"),
+    Mutant(
+        "what ended because it had to has failed",
+        "conversation",
+        "        if not self._ending:\n            self.lives.died",
+        "        if True:\n            self.lives.died",
+    ),
+    Mutant(
+        "a passing trouble is for ever",
+        "conversation",
+        "self.lives.unable(reason, at.now)",
+        "self.lives.refused(reason)",
+    ),
+    Mutant(
+        "trouble that passes is tried at once",
+        "lives",
+        "self.retry_at = now + _delay(self.failures)",
+        "self.retry_at = now",
+    ),
+    Mutant(
+        "without the hook each life is a new session", "conversation", "resume=self._memory.begun)", "resume=False)"
+    ),
+    Mutant("a session that never was is resumed", "conversation", "resume=self._memory.begun)", "resume=True)"),
+    Mutant("a session that is gone is resumed", "conversation", 'transcript="", begun=False)\n', 'transcript="")\n'),
+    Mutant("the last word is waited for for ever", "turn", "at.now + SETTLE_GRACE if self.settling else None", "None"),
+    Mutant("calls are without number", "course", "while len(self.tools) > MAX_TOOLS:", "while False:"),
+    Mutant("questions are without length", "turn", "if len(line) > MAX_APPROVAL:", "if False:"),
     Mutant(
         "a sleeper is not woken",
         "conversation",

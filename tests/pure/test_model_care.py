@@ -12,7 +12,7 @@ import pytest
 from ccbridged.model import effects as fx
 from ccbridged.model.care import AFTERMATH
 from ccbridged.model.config import Config, HealthConfig, PipesConfig, SessionConfig
-from ccbridged.model.container import Container
+from ccbridged.model.container import STARVATION, Container
 from ccbridged.protocol.errors import BridgeError
 from tests.pure.bridge_kit import World
 
@@ -353,7 +353,7 @@ def test_what_ran_when_its_agent_died_and_never_came_back_is_uncertain(boxed: Wo
 
 
 def test_a_container_that_runs_again_is_not_stopped() -> None:
-    container = Container()
+    container = Container("again")
     container.said(fx.EngineSaid(BOX, "box", "pause", {}), 1.0)
     assert container.stopped
     container.said(fx.EngineSaid(BOX, "box", "unpause", {}), 2.0)
@@ -636,3 +636,72 @@ def test_a_probe_that_failed_is_not_well(boxed: World) -> None:
     told = boxed.answer(client)
     assert told["ok"] is False
     assert told["components"][0]["detail"] == "could not be looked at: 1000 runtime actions wait already"
+
+
+def test_memory_that_ran_out_long_ago_or_before_the_order_makes_no_death_of_an_order(boxed: World) -> None:
+    """The engine says it of any process in the container, which often lives on."""
+    boxed.containers["web"] = [False, "exited"]
+    engine(boxed, "oom")
+    boxed.advance(STARVATION + 1)
+    engine(boxed, "kill", signal="15")
+    boxed.kill_agent()
+    engine(boxed, "die", exit_code=0)
+    assert boxed.reason() == "its container box was stopped; start it again: docker start box"
+    engine(boxed, "start")
+    engine(boxed, "oom")
+    boxed.advance(STARVATION + 1)
+    boxed.kill_agent()
+    engine(boxed, "die", exit_code=1)
+    assert boxed.reason() == "its container box ended with status 1"
+
+
+def test_a_container_that_was_stopped_and_removed_is_said_to_be(boxed: World) -> None:
+    boxed.containers["web"] = [False, "is missing"]
+    engine(boxed, "kill", signal="15")
+    boxed.kill_agent()
+    engine(boxed, "die", exit_code=0)
+    engine(boxed, "destroy")
+    boxed.advance(100)
+    again = "create it again by that name, or: ccbridgectl remove web"
+    assert boxed.reason() == f"its container box was stopped and removed; {again}"
+    assert len(boxed.asked_for(fx.Launch)) == 1
+    boxed.take(fx.EngineSaid("e" * 64, "box", "start", {}))
+    assert boxed.state() == "ready"
+
+
+def test_one_that_is_removed_while_it_runs_has_died(boxed: World) -> None:
+    boxed.kill_agent()
+    engine(boxed, "kill", signal="9")
+    engine(boxed, "die", exit_code=137)
+    engine(boxed, "destroy")
+    assert boxed.reason() == "its container box ended with status 137"
+
+
+def test_a_container_that_is_stopped_while_only_its_agent_is_launched_stays_so(boxed: World) -> None:
+    boxed.containers["web"] = [False, "exited"]
+    boxed.kill_agent()
+    boxed.slow = True
+    boxed.advance(5)
+    engine(boxed, "kill", signal="15")
+    engine(boxed, "die", exit_code=0)
+    boxed.faults["web", "launch"] = BridgeError("not-running", "container box is exited", "docker start box")
+    boxed.slow = False
+    boxed.advance(600)
+    assert not any(launch.container for launch in boxed.asked_for(fx.Launch))
+    del boxed.faults["web", "launch"]
+    engine(boxed, "start")
+    assert boxed.state() == "ready"
+
+
+def test_what_was_found_of_an_instance_goes_with_it(world: World) -> None:
+    world.add("other")
+    world.advance(20)
+    assert set(instances(world)) == {"web", "other"}
+    world.say("remove", name="other")
+    assert set(instances(world)) == {"web"}
+
+
+def instances(world: World) -> Any:
+    """Of whose agents a look has found something."""
+    (agent,) = [one for one in world.say("status")["health"] if one["name"] == "agent"]
+    return agent["instances"]

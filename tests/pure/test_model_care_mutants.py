@@ -66,6 +66,12 @@ MUTANTS = (
     ),
     Mutant("a signal is an order for ever", "container", "<= OBEDIENCE", "<= 1e9"),
     Mutant("running out of memory is a wish", "container", " and not starved:", ":"),
+    Mutant("memory that ran out counts for ever", "container", "<= STARVATION", "<= 1e9"),
+    Mutant(
+        "that it was removed is not told", "container", 'case "destroy" if self.stopped:', 'case "destroy" if False:'
+    ),
+    Mutant("a launch of its agent stops a container", "mending", " and instance.agency.container)", ")"),
+    Mutant("what was found outlives its instance", "rounds", "if other != name}", "if True}"),
     Mutant("why it died is not told", "container", '": it ran out of memory" if starved', '"" if starved'),
     Mutant(
         "a dead container is not started",

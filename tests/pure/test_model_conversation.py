@@ -9,10 +9,11 @@ from types import ModuleType
 import pytest
 
 from ccbridged.model import claude
+from ccbridged.model.course import MAX_TOOLS
 from ccbridged.model.effects import SaveEvent, SaveLog
 from ccbridged.model.lives import READY_WITHIN
 from ccbridged.model.transcript import TAIL
-from ccbridged.model.turn import INTERRUPT_GRACE, MAX_ATTEMPTS
+from ccbridged.model.turn import INTERRUPT_GRACE, MAX_APPROVAL, MAX_ATTEMPTS, SETTLE_GRACE
 from ccbridged.protocol.messages import (
     End,
     Errors,
@@ -24,6 +25,7 @@ from ccbridged.protocol.messages import (
     Started,
     Tail,
     Tailed,
+    Unable,
 )
 from tests.pure.model_kit import EPOCH, FILE, OLDER, READY, Talk, rows
 
@@ -109,6 +111,75 @@ def test_lines_of_another_life_and_of_no_meaning_change_nothing(model: ModuleTyp
     assert "99 bytes" in told.line
     assert talk.hear(Errors("", 0, "agent: hm")) == [SaveLog("web", "agent", "agent: hm")]
     assert talk.say({"type": "control_response", "response": {"request_id": "p", "subtype": "success"}}) == []
+
+
+def test_a_program_that_cannot_be_started_now_is_tried_again_for_as_long_as_it_takes(model: ModuleType) -> None:
+    talk = Talk(model)
+    talk.begin()
+    delays = []
+    for _ in range(9):
+        talk.hear(Unable("main", talk.it.memory.life, "no process could be made for it: Too many open files"))
+        assert (talk.it.phase, talk.it.lives.hopeless, talk.it.lives.unborn) == ("none", False, 0)
+        delays.append(talk.it.lives.retry_at - talk.now)
+        talk.later(delays[-1])
+    assert delays == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
+    assert talk.it.lives.complaint == "no process could be made for it: Too many open files"
+    assert talk.it.phase == "starting"
+
+
+def test_a_program_that_ended_before_it_had_begun_goes_on_to_what_it_was_ended_for(model: ModuleType) -> None:
+    talk = Talk(model)
+    talk.begin()
+    talk.do(talk.it.restart(talk.moment()))
+    talk.hear(Unable("main", 1, "it was ended before it had begun"))
+    assert [step.life for step in talk.done if isinstance(step, Start)] == [2]
+    assert (talk.it.phase, talk.it.lives.retry_at) == ("starting", None)
+    talk.it.retire()
+    assert talk.hear(Unable("main", 2, "the agent is ending")) == []
+    assert (talk.it.phase, talk.it.lives.retry_at) == ("none", None)
+
+
+def test_a_session_without_the_hook_goes_on_as_well(model: ModuleType) -> None:
+    """Nobody has told where its file is; that it has had a turn is enough."""
+    old = {"claude_code_version": "1"}
+    talk = Talk(model)
+    talk.ready(old)
+    talk.exit()
+    talk.later(0)
+    ((*_, flag, _),) = talk.starts()
+    assert flag == "--session-id"
+    talk.answer(claude.INITIALIZE, old)
+    talk.submit()
+    talk.result()
+    session = talk.it.memory.session_id
+    talk.restart()
+    talk.reach()
+    talk.exit()
+    talk.later(0)
+    ((*_, resumed),) = talk.starts()
+    assert resumed == f"--resume={session}"
+    talk.hear(Errors("main", talk.it.memory.life, "No conversation found with session ID"))
+    talk.exit(1)
+    talk.later(1)
+    ((*_, flag, fresh),) = talk.starts()
+    assert (flag, fresh == session) == ("--session-id", False)
+
+
+def test_an_ended_turn_of_which_the_last_word_never_comes_holds_up_nobody(model: ModuleType) -> None:
+    talk = Talk(model)
+    talk.ready()
+    talk.running()
+    talk.lifecycle("started")
+    talk.submit("next")
+    talk.result()
+    assert talk.states() == ["succeeded"]
+    assert talk.later(SETTLE_GRACE - 1) == []
+    assert talk.later(1) == [End("main", 1, 5.0)]
+    talk.exit()
+    talk.later(0)
+    talk.tailed("", "no such file")
+    talk.answer(claude.INITIALIZE, READY)
+    assert talk.it.queue.current.id == "next"
 
 
 def test_a_program_that_is_not_there_is_hopeless(model: ModuleType) -> None:
@@ -564,3 +635,43 @@ def test_a_death_in_the_middle_of_a_turn_is_the_first_in_a_row(model: ModuleType
     talk.running()
     talk.exit()
     assert (talk.it.lives.failures, talk.it.lives.retry_at) == (1, talk.now)
+
+
+@pytest.mark.parametrize("odd", ["\ud800", "\0", "x" * 100_000, "\u202e"])
+def test_no_text_that_a_program_may_say_is_too_odd(model: ModuleType, odd: str) -> None:
+    """Lone surrogates are legal in JSON. One program must not end the daemon of all."""
+    talk = Talk(model)
+    talk.ready({**READY, "claude_code_version": odd, "account": {"apiKeySource": odd, "tokenSource": odd}})
+    talk.submit()
+    talk.barrier(odd, odd)
+    talk.say({"type": odd, "subtype": odd, "session_id": odd})
+    talk.tool_begins(odd, odd)
+    talk.ask(odd, odd, command=odd)
+    talk.tool_ends(odd)
+    for kind in ("api_retry", "session_state_changed", "status", "init", "compact_boundary"):
+        talk.say({"type": "system", "subtype": kind, "state": odd, "status": odd, "error": odd, "attempt": odd})
+    talk.say({"type": "control_cancel_request", "request_id": odd})
+    talk.lifecycle(odd, odd)
+    talk.say({"type": "rate_limit_event", "rate_limit_info": {"status": odd, "rateLimitType": odd}})
+    talk.result(result=odd, session_id=odd, errors=[odd], terminal_reason=odd)
+    assert talk.states() == ["failed"]
+    assert len(json.dumps(talk.it.memory.body())) < 20_000
+    talk.restart()
+
+
+def test_a_program_that_begins_calls_without_end_costs_no_memory(model: ModuleType) -> None:
+    talk = Talk(model)
+    talk.ready()
+    talk.running()
+    for number in range(3 * MAX_TOOLS):
+        talk.tool_begins(f"t{number}")
+    assert [id_ for id_, *_ in talk.it.memory.tools] == [f"t{number}" for number in range(2 * MAX_TOOLS, 3 * MAX_TOOLS)]
+
+
+def test_a_question_too_long_to_be_kept_is_denied(model: ModuleType) -> None:
+    talk = Talk(model)
+    talk.ready()
+    talk.running()
+    talk.ask("Write", content="x" * MAX_APPROVAL)
+    assert [one["behavior"] for one in talk.verdicts()] == ["deny"]
+    assert talk.it.turn.approvals == ()

@@ -313,8 +313,9 @@ def test_of_one_that_was_made_for_it_the_remedies_are_ours() -> None:
     world.say("add", name="web", runtime="docker", image="image")
     same = replace(BOX, host_uid=0, volumes=())
     found = bad(told(world, same))
-    assert found["uid"][2] == "ccbridgectl remove web, then add it again with: --user 1000"
-    assert found["sessions"][2] == "ccbridgectl remove web, then add it again with: -v web-home:/home/claude"
+    remove = "ccbridgectl remove web (its sessions, its login and its history go with it), then add it again with:"
+    assert found["uid"][2] == f"{remove} --user 1000"
+    assert found["sessions"][2] == f"{remove} -v web-home:/home/claude"
     assert bad(told(world, None)) == {}
 
 

@@ -84,6 +84,8 @@ FAULTS: dict[str, list[str]] = {
     ],
     "garbage, a flood without newline, a 64 MiB line, bad UTF-8, control bytes, deep JSON": [
         "scenarios/test_faults.py::test_rubbish_from_a_hostile_process_while_the_agent_works",
+        "scenarios/test_faults.py::test_what_a_hostile_program_says_is_no_end_of_the_daemon",
+        "pure/test_model_conversation.py::test_no_text_that_a_program_may_say_is_too_odd",
         "pure/test_link_delivery.py::test_rule_1_memory_is_bounded_whatever_arrives",
     ],
     "a FIFO replaced by a symlink, a device, a file, a directory": [
@@ -116,6 +118,7 @@ FAULTS: dict[str, list[str]] = {
     ],
     "EMFILE": [
         "scenarios/test_faults.py::test_a_daemon_without_a_free_descriptor_says_so_and_goes_on",
+        "scenarios/test_faults.py::test_an_agent_that_can_make_no_process_for_a_while_starts_it_when_it_can",
         "system/test_control.py::test_without_fds_a_knock_is_lost_and_the_daemon_is_not",
     ],
     "no inodes": [

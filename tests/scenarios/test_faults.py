@@ -301,6 +301,53 @@ def test_rubbish_from_a_hostile_process_while_the_agent_works(rig: Rig, fifo: st
         assert link["overlong"] >= 2
 
 
+POISON = """
+import json, sys
+for line in sys.stdin:
+    asked = json.loads(line)
+    id_ = asked.get("request_id")
+    if asked.get("request", {}).get("subtype") == "initialize":
+        told = {"claude_code_version": "\\ud800"}
+        response = {"subtype": "success", "request_id": id_, "response": told}
+        print(json.dumps({"type": "control_response", "response": response}), flush=True)
+    elif asked["type"] == "user":
+        odd = {"subtype": "can_use_tool", "tool_name": "\\ud800", "input": {"\\ud800": "\\ud800"}}
+        print(json.dumps({"type": "control_request", "request_id": "\\ud800", "request": odd}))
+        text = {"type": "text", "text": "\\ud800"}
+        print(json.dumps({"type": "assistant", "session_id": "\\ud800", "message": {"content": [text]}}))
+        ended = {"type": "result", "subtype": "success", "is_error": False, "terminal_reason": "completed"}
+        ended |= {"result": "\\ud800", "session_id": "\\ud800", "user_message_uuids": [asked["uuid"]]}
+        print(json.dumps(ended), flush=True)
+"""
+
+
+def test_what_a_hostile_program_says_is_no_end_of_the_daemon(rig: Rig) -> None:
+    """Lone surrogates are legal in JSON, and not in UTF-8."""
+    rig.add("web")
+    poison = rig.directory / "poison.py"
+    poison.write_text(POISON)
+    rig.said("add", "odd", "--process", "--program", sys.executable, str(poison))
+    rig.said("send", "odd", "a turn", "--id", "odd", "--no-wait")
+    assert rig.json("wait", "odd")["state"] == "succeeded"
+    assert rig.ctl("events", "odd").returncode == rig.ctl("status", "odd").returncode == 0
+    rig.kill()
+    rig.start()
+    assert rig.said("send", "web", "still there?") == "echo: still there?\n"
+
+
+def test_an_agent_that_can_make_no_process_for_a_while_starts_it_when_it_can(rig: Rig) -> None:
+    rig.add("web")
+    agent, program = agent_of(rig, "web"), rig.programs()[0]
+    before = agent.rlimit(resource.RLIMIT_NOFILE)
+    agent.rlimit(resource.RLIMIT_NOFILE, (agent.num_fds(), before[1]))
+    program.kill()
+    rig.until(lambda: "Too many open files" in reason(rig, "web"), "word of it")
+    rig.said("send", "web", "waits", "--id", "waits", "--no-wait")
+    assert rig.row("web")["state"] == "recovering"
+    agent.rlimit(resource.RLIMIT_NOFILE, before)
+    assert rig.json("wait", "waits")["state"] == "succeeded"
+
+
 def test_an_agent_that_is_stopped_is_said_to_take_nothing_and_goes_on() -> None:
     with running(CONFIG + "[pipes]\nwarn_age = 1\n") as rig:
         rig.add("web")

@@ -24,6 +24,7 @@ from ccbridged.protocol.messages import (
     Started,
     Tail,
     Tailed,
+    Unable,
 )
 from tests.system.agent_host import (
     ROOT,
@@ -210,7 +211,7 @@ def test_a_waiting_life_can_be_ended_before_it_begins(tmp_path: Path) -> None:
         started(host, shell(STUBBORN))
         host.send(start("cat", life=2))
         host.send(End("main", 2, 1.0))
-        assert "before it had begun" in refusal(host, 2)
+        assert host.until(lambda: host.of(Unable)) == [Unable("main", 2, "it was ended before it had begun")]
 
 
 def test_what_is_fed_to_another_life_is_dropped(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from ccbridged.model.effects import Spec
 from ccbridged.model.sighting import EngineSeen, Inside, LinkSeen, Sighting
 from ccbridged.protocol.errors import BridgeError
 from ccbridged.system.places import Places
-from ccbridged.system.runtimes import glance
+from ccbridged.system.runtimes import glance, homes
 from ccbridged.system.runtimes.docker import Engine
 from ccbridged.system.runtimes.made import INSTALL, INSTANCE, container_name
 
@@ -92,7 +92,7 @@ class Examiner:
             seen = self._sighting(
                 {"Id": found["Id"], "Names": [found["Name"]], "State": found["State"].get("Status"), **facts}
             )
-            env = json.loads(self._places.env(spec.name)) if login else _NO_ENV
+            env = json.loads(self._places.env(spec.name))
             seen = self._looked_into(engine, seen, spec.program[0], env, login=login)
             return replace(seen, host_uid=_uid(int(found["State"].get("Pid") or 0)))
 
@@ -124,7 +124,7 @@ class Examiner:
             instance=str(labels.get(INSTANCE, "")) if ours else "",
             foreign=bool(install) and not ours,
             link=self._link(mounts),
-            volumes=tuple(str(one.get("Destination", "")) for one in mounts if one.get("Type") in ("bind", "volume")),
+            volumes=tuple(homes.lasting(mounts)),
         )
 
     def _link(self, mounts: list[dict[str, Any]]) -> LinkSeen | None:

@@ -34,13 +34,6 @@ def home(config: Mapping[str, Any], passwd: Callable[[], bytes], env: Mapping[st
     return Home(posixpath.join(posixpath.normpath(at), ".claude"), posixpath.join(posixpath.normpath(at), SETTINGS))
 
 
-def unkept(found: Mapping[str, Any], passwd: Callable[[], bytes], env: Mapping[str, str]) -> list[str]:
-    """What would be lost with a container that was inspected: paths of ``home``'s, none where all are on mounts that
-    outlive it."""
-    kept = lasting(found.get("Mounts", ()))
-    return [path for path in home(found["Config"], passwd, env) if not covered(path, kept)]
-
-
 def lasting(mounts: Iterable[Mapping[str, Any]]) -> list[str]:
     """Where there are, of the ``Mounts`` of a container, those on which it can write and that outlive it."""
     return [str(mount["Destination"]) for mount in mounts if mount.get("RW") and _outlives(mount)]
