@@ -81,18 +81,19 @@ class Channels:
             child.end(GRACE, now)
 
     def feed(self, feed: Feed) -> None:
+        """What waits comes first: a new host begins with the life that is being ended for the old one."""
         child, waiting = self._children.get(feed.channel), self._waiting.get(feed.channel)
-        if child is not None and child.start.life == feed.life:
-            child.feed(feed.line)
-        elif waiting is not None and waiting.start.life == feed.life:
+        if waiting is not None and waiting.start.life == feed.life:
             waiting.lines.append(feed.line)
+        elif child is not None and child.start.life == feed.life:
+            child.feed(feed.line)
 
     def end(self, end: End, now: float) -> None:
         child, waiting = self._children.get(end.channel), self._waiting.get(end.channel)
-        if child is not None and child.start.life == end.life:
-            child.end(end.grace, now)
-        elif waiting is not None and waiting.start.life == end.life:
+        if waiting is not None and waiting.start.life == end.life:
             self._forget_waiting(end.channel, "it was ended before it had begun")
+        elif child is not None and child.start.life == end.life:
+            child.end(end.grace, now)
 
     def end_all(self, grace: float, now: float) -> None:
         for channel in list(self._waiting):

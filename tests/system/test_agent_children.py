@@ -214,6 +214,16 @@ def test_a_waiting_life_can_be_ended_before_it_begins(tmp_path: Path) -> None:
         assert host.until(lambda: host.of(Unable)) == [Unable("main", 2, "it was ended before it had begun")]
 
 
+def test_what_is_fed_to_a_life_that_begins_anew_is_not_for_the_one_that_ends(tmp_path: Path) -> None:
+    """A new host counts from the beginning, and its first life waits for the end of the old host's."""
+    with connected(tmp_path) as (_, host):
+        started(host, shell(STUBBORN))
+        host.send(End("main", 1, 0.3))
+        host.send(start("cat"))
+        host.send(Feed("main", 1, "for the new one"))
+        assert host.until(lambda: "for the new one" in host.lines())
+
+
 def test_what_is_fed_to_another_life_is_dropped(tmp_path: Path) -> None:
     with connected(tmp_path) as (_, host):
         started(host, start("cat", life=5))
