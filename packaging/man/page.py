@@ -83,7 +83,7 @@ STATE: Rows = (
 )
 SIGNALS: Rows = (
     ("SIGTERM, SIGINT", "Stop. Agents, their programs and what these are doing go on; nothing is lost."),
-    ("SIGHUP", "Read the configuration again."),
+    ("SIGHUP", "Read the configuration again. Settings that only a restart takes over are named in the log."),
     (
         "SIGABRT",
         "Abort, with the stacks of all threads in the log. A service manager's watchdog sends it; where there is none, "
