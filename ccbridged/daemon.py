@@ -310,9 +310,7 @@ class Daemon:
             case fx.Survey(token):
                 self._aside(token, "survey", self._inspector.survey)
             case fx.Examine(token, specs, logins):
-                here = self._inspector.host(specs, self._config.pipes, self._store, self._streams.replaced)
-                here = replace(here, store=(False, self._trouble)) if self._retry_at is not None else here
-                self._aside(token, "examine", partial(self._inspector.examine, here, specs, logins))
+                self._examine(token, specs, logins)
             case fx.Say(level, text):
                 _log.log(_LEVELS[level], "%s", text)
             case fx.Exit(status, reason):
@@ -354,6 +352,12 @@ class Daemon:
         """What looks at containers of all kinds may take long: no recovery has to wait for it."""
         self._examiner = self._examiner or Worker(self._reactor.post)
         self._examiner.submit(token, action, call)
+
+    def _examine(self, token: str, specs: tuple[Spec, ...], logins: tuple[str, ...]) -> None:
+        here = self._inspector.host(specs, self._config.pipes, self._store, self._streams.replaced)
+        if self._retry_at is not None:
+            here = replace(here, store=(False, self._trouble))
+        self._aside(token, "examine", partial(self._inspector.examine, here, specs, logins))
 
     def _probe(self, token: str, specs: tuple[Spec, ...], ids: Mapping[str, str]) -> None:
         here = probes.look(specs, self._places, self._config.pipes, self._store, self._streams.replaced)
